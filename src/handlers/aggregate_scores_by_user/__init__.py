@@ -1,0 +1,1 @@
+"""AggregateScoresByUser: keeps GameScoresByUser equal to the sums over GameScoreRecords."""

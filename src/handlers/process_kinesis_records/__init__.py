@@ -1,0 +1,1 @@
+"""ProcessKinesisRecords: decodes and logs every payload of Demo-Stream."""
