@@ -1,0 +1,118 @@
+# The system, from left to right:
+#
+#   Demo-Stream ──> ProcessKinesisRecords ──> its log
+#   GameScoreRecords ──> AggregateScoresByUser ──> GameScoresByUser
+#
+# What either trigger gives up on goes to the failure store.
+
+data "aws_caller_identity" "current" {}
+
+data "aws_region" "current" {}
+
+locals {
+  # Bucket names are shared by all of AWS, so this one says whose it is.
+  failure_bucket = join("-", [
+    "${lower(var.name_prefix)}game-score-failures",
+    data.aws_caller_identity.current.account_id,
+    data.aws_region.current.name,
+  ])
+}
+
+# Demo-Stream ──> ProcessKinesisRecords
+
+module "stream" {
+  source = "./modules/stream"
+
+  name            = "${var.name_prefix}Demo-Stream"
+  shard_count     = var.stream.shard_count
+  retention_hours = var.stream.retention_hours
+  kms_key_id      = var.stream.kms_key_id
+}
+
+module "process_kinesis_records" {
+  source = "./modules/function"
+
+  name               = "${var.name_prefix}ProcessKinesisRecords"
+  description        = "Decodes and logs every payload of ${module.stream.name}"
+  package            = "${var.packages_dir}/ProcessKinesisRecords.zip"
+  handler            = "handlers.process_kinesis_records.handler.handler"
+  memory_size        = var.process_kinesis_records.memory_size
+  timeout            = var.process_kinesis_records.timeout
+  log_retention_days = var.log_retention_days
+
+  grants = {
+    read-stream     = module.stream.read_policy
+    report-failures = module.failure_store.write_policy
+  }
+}
+
+module "stream_trigger" {
+  source = "./modules/trigger"
+
+  event_source_arn        = module.stream.arn
+  function_arn            = module.process_kinesis_records.arn
+  failure_destination_arn = module.failure_store.arn
+  mapping                 = var.process_kinesis_records.mapping
+}
+
+# GameScoreRecords ──> AggregateScoresByUser ──> GameScoresByUser
+
+module "score_records" {
+  source = "./modules/table"
+
+  name                   = "${var.name_prefix}GameScoreRecords"
+  hash_key               = { name = "RecordID", type = "N" }
+  stream_view_type       = "NEW_IMAGE"
+  point_in_time_recovery = var.tables.point_in_time_recovery
+  deletion_protection    = var.tables.deletion_protection
+}
+
+module "aggregate_scores_by_user" {
+  source = "./modules/function"
+
+  name               = "${var.name_prefix}AggregateScoresByUser"
+  description        = "Adds the scores of ${module.score_records.name} to the totals in ${module.scores_by_user.name}"
+  package            = "${var.packages_dir}/AggregateScoresByUser.zip"
+  handler            = "handlers.aggregate_scores_by_user.handler.handler"
+  memory_size        = var.aggregate_scores_by_user.memory_size
+  timeout            = var.aggregate_scores_by_user.timeout
+  log_retention_days = var.log_retention_days
+
+  environment = {
+    TOTALS_TABLE = module.scores_by_user.name
+  }
+
+  grants = {
+    read-records    = module.score_records.read_stream_policy
+    update-totals   = module.scores_by_user.update_item_policy
+    report-failures = module.failure_store.write_policy
+  }
+}
+
+module "records_trigger" {
+  source = "./modules/trigger"
+
+  event_source_arn        = module.score_records.stream_arn
+  function_arn            = module.aggregate_scores_by_user.arn
+  failure_destination_arn = module.failure_store.arn
+  mapping                 = var.aggregate_scores_by_user.mapping
+}
+
+module "scores_by_user" {
+  source = "./modules/table"
+
+  name                   = "${var.name_prefix}GameScoresByUser"
+  hash_key               = { name = "Username", type = "S" }
+  point_in_time_recovery = var.tables.point_in_time_recovery
+  deletion_protection    = var.tables.deletion_protection
+}
+
+# What either trigger gives up on
+
+module "failure_store" {
+  source = "./modules/failure_store"
+
+  bucket         = local.failure_bucket
+  retention_days = var.failures.retention_days
+  force_destroy  = var.failures.force_destroy
+}

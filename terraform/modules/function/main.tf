@@ -1,0 +1,65 @@
+data "aws_region" "current" {}
+
+# Created before the function: one that writes first makes a group of its own, which never expires.
+resource "aws_cloudwatch_log_group" "this" {
+  name              = "/aws/lambda/${var.name}"
+  retention_in_days = var.log_retention_days
+}
+
+# The region is in the name because a role is global and a function is not.
+resource "aws_iam_role" "this" {
+  name               = "${var.name}-${data.aws_region.current.name}"
+  description        = "What ${var.name} may do"
+  assume_role_policy = data.aws_iam_policy_document.assume.json
+}
+
+data "aws_iam_policy_document" "assume" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["lambda.amazonaws.com"]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "log" {
+  statement {
+    sid       = "WriteLogs"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.this.arn}:*"]
+  }
+}
+
+resource "aws_iam_role_policy" "grant" {
+  for_each = merge({ write-logs = data.aws_iam_policy_document.log.json }, var.grants)
+
+  role   = aws_iam_role.this.name
+  name   = each.key
+  policy = each.value
+}
+
+resource "aws_lambda_function" "this" {
+  function_name    = var.name
+  description      = var.description
+  role             = aws_iam_role.this.arn
+  runtime          = "python3.13"
+  architectures    = ["arm64"]
+  handler          = var.handler
+  filename         = var.package
+  source_code_hash = filebase64sha256(var.package)
+  memory_size      = var.memory_size
+  timeout          = var.timeout
+
+  environment {
+    variables = var.environment
+  }
+
+  logging_config {
+    log_format = "JSON"
+    log_group  = aws_cloudwatch_log_group.this.name
+  }
+
+  depends_on = [aws_iam_role_policy.grant]
+}

@@ -1,0 +1,87 @@
+variable "name" {
+  description = "Name of the function."
+  type        = string
+  nullable    = false
+
+  validation {
+    # 64 is the limit of a role's name, which is the function's name and the region's.
+    condition     = can(regex("^[A-Za-z0-9_-]{1,48}$", var.name))
+    error_message = "name must be 1 to 48 letters, digits, '_' or '-', so that the role's name fits in 64."
+  }
+}
+
+variable "description" {
+  description = "What the function does, in a few words."
+  type        = string
+  nullable    = false
+}
+
+variable "package" {
+  description = "Path of the function's zip file, as made by `make package`."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = fileexists(var.package)
+    error_message = "There is no such package. Run `make package` first."
+  }
+}
+
+variable "handler" {
+  description = "Entry point in the package: <module>.<function>."
+  type        = string
+  nullable    = false
+}
+
+variable "environment" {
+  description = "Environment variables of the function."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}
+
+variable "grants" {
+  description = "What the function may do besides writing its logs: policy documents (JSON) by the name of the grant."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}
+
+variable "memory_size" {
+  description = "Memory in MB; CPU grows with it, up to a full core at 1,769 MB."
+  type        = number
+  default     = 256
+  nullable    = false
+
+  validation {
+    condition     = var.memory_size >= 128 && var.memory_size <= 10240
+    error_message = "memory_size must be 128 to 10240 MB."
+  }
+}
+
+variable "timeout" {
+  description = "Seconds after which Lambda ends an invocation."
+  type        = number
+  default     = 60
+  nullable    = false
+
+  validation {
+    condition     = var.timeout >= 1 && var.timeout <= 900
+    error_message = "timeout must be 1 to 900 seconds."
+  }
+}
+
+variable "log_retention_days" {
+  description = "Days that the function's logs are kept."
+  type        = number
+  default     = 30
+  nullable    = false
+
+  validation {
+    condition = contains(
+      [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653],
+      var.log_retention_days
+    )
+    error_message = "log_retention_days must be one of CloudWatch's: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, ... 3653."
+  }
+}

@@ -1,0 +1,53 @@
+resource "aws_dynamodb_table" "this" {
+  name                        = var.name
+  billing_mode                = "PAY_PER_REQUEST"
+  hash_key                    = var.hash_key.name
+  stream_enabled              = var.stream_view_type != null
+  stream_view_type            = var.stream_view_type
+  deletion_protection_enabled = var.deletion_protection
+
+  attribute {
+    name = var.hash_key.name
+    type = var.hash_key.type
+  }
+
+  point_in_time_recovery {
+    enabled = var.point_in_time_recovery
+  }
+
+  # Without this block a table is encrypted with a key that AWS owns, whose use CloudTrail does not show.
+  server_side_encryption {
+    enabled = true
+  }
+}
+
+# What Lambda asks of a function's role before it reads a table's stream on its behalf:
+# https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-iam.html
+data "aws_iam_policy_document" "read_stream" {
+  for_each = toset(var.stream_view_type[*])
+
+  statement {
+    sid = "ReadTableStream"
+    actions = [
+      "dynamodb:DescribeStream",
+      "dynamodb:GetRecords",
+      "dynamodb:GetShardIterator",
+    ]
+    resources = [aws_dynamodb_table.this.stream_arn]
+  }
+
+  # Listing is authorised against the streams of the table, not against one of them.
+  statement {
+    sid       = "ListTableStreams"
+    actions   = ["dynamodb:ListStreams"]
+    resources = ["${aws_dynamodb_table.this.arn}/stream/*"]
+  }
+}
+
+data "aws_iam_policy_document" "update_item" {
+  statement {
+    sid       = "UpdateItem"
+    actions   = ["dynamodb:UpdateItem"]
+    resources = [aws_dynamodb_table.this.arn]
+  }
+}

@@ -1,0 +1,45 @@
+output "region" {
+  description = "Region of everything below."
+  value       = data.aws_region.current.name
+}
+
+output "stream" {
+  description = "Demo-Stream: its name and ARN."
+  value = {
+    name = module.stream.name
+    arn  = module.stream.arn
+  }
+}
+
+output "tables" {
+  description = "The tables' names, ARNs and stream ARNs, by their names in the lab."
+  value = {
+    for table, module_ in {
+      GameScoreRecords = module.score_records
+      GameScoresByUser = module.scores_by_user
+    } : table => { name = module_.name, arn = module_.arn, stream_arn = module_.stream_arn }
+  }
+}
+
+output "functions" {
+  description = "The functions' names, ARNs, log groups and event source mappings, by their names in the lab."
+  value = {
+    ProcessKinesisRecords = {
+      name         = module.process_kinesis_records.name
+      arn          = module.process_kinesis_records.arn
+      log_group    = module.process_kinesis_records.log_group_name
+      mapping_uuid = module.stream_trigger.uuid
+    }
+    AggregateScoresByUser = {
+      name         = module.aggregate_scores_by_user.name
+      arn          = module.aggregate_scores_by_user.arn
+      log_group    = module.aggregate_scores_by_user.log_group_name
+      mapping_uuid = module.records_trigger.uuid
+    }
+  }
+}
+
+output "failure_bucket" {
+  description = "Name of the bucket of what was given up on."
+  value       = module.failure_store.name
+}

@@ -1,0 +1,4 @@
+# The local cloud: the lab's own names, and nothing that outlives a destroy.
+tags = { Project = "stream-processing", Stage = "local" }
+
+failures = { force_destroy = true }

@@ -1,0 +1,13 @@
+# The AWS account that matters: what is lost here cannot be made again.
+name_prefix = "prod-"
+tags        = { Project = "stream-processing", Stage = "prod" }
+
+tables = {
+  point_in_time_recovery = true
+  deletion_protection    = true
+}
+
+# A week to mend a consumer before records are lost.
+stream = { retention_hours = 168 }
+
+log_retention_days = 90
