@@ -1,0 +1,131 @@
+# The one interface of this repository: `make` lists what it can do.
+# Settings: STAGE=local|dev|prod, LOCAL_PORT=4566, CONFIRM=<stage>, TF_PLUGIN_DIR=<provider mirror>.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+STAGE ?= local
+PYTHON ?= python3
+export LOCAL_PORT LOCAL_DIR STATE_BUCKET
+
+VENV := .venv/.ready
+RUN := PYTHONPATH=src .venv/bin/python -m
+FUNCTIONS := ProcessKinesisRecords AggregateScoresByUser
+PACKAGES := $(FUNCTIONS:%=build/%.zip)
+
+# Where the AWS provider comes from: a filesystem mirror when this machine has one, else the registry, once.
+MIRRORS := $(wildcard $(addsuffix /*/registry.terraform.io/hashicorp/aws,/opt /usr/local/share /usr/share))
+TF_PLUGIN_DIR ?= $(patsubst %/registry.terraform.io/hashicorp/aws,%,$(firstword $(MIRRORS)))
+ifneq ($(TF_PLUGIN_DIR),)
+export TF_CLI_ARGS_init ?= -plugin-dir=$(TF_PLUGIN_DIR)
+else
+export TF_PLUGIN_CACHE_DIR ?= $(CURDIR)/.local/terraform/providers
+endif
+
+# Terraform warns at every call about a configuration file that is named but missing.
+ifneq ($(TF_CLI_CONFIG_FILE),)
+ifeq ($(wildcard $(TF_CLI_CONFIG_FILE)),)
+export TF_CLI_CONFIG_FILE :=
+endif
+endif
+
+##@ Run it
+.PHONY: deploy plan destroy output env
+deploy: $(VENV) terraform-ready package ## Deploy a stage, by default to a local cloud on this machine
+	@$(RUN) scripts.deploy --stage "$(STAGE)"
+
+plan: $(VENV) terraform-ready package ## Show what deploy would change
+	@$(RUN) scripts.plan --stage "$(STAGE)"
+
+destroy: $(VENV) terraform-ready package ## Remove all that deploy made (CONFIRM=<stage> answers the question)
+	@$(RUN) scripts.destroy --stage "$(STAGE)" --confirm "$(CONFIRM)"
+
+output: $(VENV) terraform-ready ## Print the stage's names and ARNs, as JSON
+	@$(RUN) scripts.output --stage "$(STAGE)"
+
+env: $(VENV) ## Print what points your shell at a stage: eval "$(make -s env)"
+	@$(RUN) scripts.env --stage "$(STAGE)"
+
+##@ The local cloud alone
+.PHONY: cloud-up cloud-down
+cloud-up: $(VENV) ## Start the local cloud
+	@$(RUN) scripts.cloud up
+
+cloud-down: $(VENV) ## Stop the local cloud, with everything in it
+	@$(RUN) scripts.cloud down
+
+##@ Change it
+.PHONY: test test-unit test-terraform test-integration check format package hooks lock clean
+test: $(VENV) terraform-ready package test-terraform ## Run all tests
+	@.venv/bin/pytest
+
+test-unit: $(VENV) ## Run the tests that need neither network nor Terraform
+	@.venv/bin/pytest tests/unit
+
+test-terraform: terraform-init package ## Test the modules, against a mocked provider
+	@TF_DATA_DIR=$(CHECK_DATA_DIR) terraform -chdir=terraform test
+
+test-integration: $(VENV) terraform-ready package ## Apply, use and destroy the system on a local cloud of its own
+	@.venv/bin/pytest tests/integration
+
+check: $(VENV) terraform-init ## Check format, lint, types, Terraform, shell scripts, secrets, whitespace
+	@.venv/bin/pre-commit run --all-files
+
+format: $(VENV) terraform-ready ## Format Python and Terraform
+	@.venv/bin/ruff format
+	@.venv/bin/ruff check --fix
+	@terraform fmt -recursive terraform
+
+package: $(PACKAGES) ## Make the functions' zip files, in build/
+
+hooks: $(VENV) ## Check before every git commit, too
+	@.venv/bin/pre-commit install
+
+lock: $(VENV) ## Compile requirements.txt from pyproject.toml, at the newest versions
+	@.venv/bin/uv pip compile pyproject.toml --group dev --universal --generate-hashes --upgrade --quiet \
+		--custom-compile-command "make lock" --output-file requirements.txt
+
+clean: ## Remove what make has made (not what is deployed; stop a local cloud first)
+	@! [ -e .local/cloud/emulator.json ] || { echo "error: the local cloud may be running. Stop it: make cloud-down" >&2; exit 1; }
+	@rm -rf .local .venv build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help
+help: ## Print this
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# What the targets above need, and set up on their own
+
+$(VENV): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "error: Python 3.11 or later is needed as $(PYTHON). Get it from https://www.python.org/downloads/, or name yours: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "Setting up .venv (once)" >&2
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check "$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.txt)" >&2
+	@.venv/bin/uv pip sync --quiet --require-hashes --python .venv/bin/python requirements.txt >&2
+	@touch $@
+
+.PHONY: terraform-ready terraform-init validate
+terraform-ready:
+	@command -v terraform >/dev/null || \
+		{ echo "error: terraform is not installed. Get 1.11 or later: https://developer.hashicorp.com/terraform/install" >&2; exit 1; }
+	@[[ "$$(terraform version | head -n 1)" =~ v1\.(1[1-9]|[2-9][0-9])\. ]] || \
+		{ echo "error: $$(terraform version | head -n 1) is too old. Get 1.11 or later: https://developer.hashicorp.com/terraform/install" >&2; exit 1; }
+	@[ -z "$${TF_PLUGIN_CACHE_DIR:-}" ] || mkdir -p "$$TF_PLUGIN_CACHE_DIR"
+
+# Checks and module tests need the provider, but no state.
+CHECK_DATA_DIR := $(CURDIR)/.local/terraform/check
+
+terraform-init: terraform-ready
+	@TF_DATA_DIR=$(CHECK_DATA_DIR) terraform -chdir=terraform init -backend=false -input=false >/dev/null
+
+validate: terraform-init
+	@TF_DATA_DIR=$(CHECK_DATA_DIR) terraform -chdir=terraform validate
+
+# A directory's time changes when a file goes, so that a deleted module leaves the package too.
+$(PACKAGES): build/%.zip: scripts/package.py $(shell find src/handlers -name __pycache__ -prune -o -print)
+	@$(PYTHON) -m scripts.package $* $@

@@ -1,0 +1,44 @@
+"""Remove a stage: `make destroy [STAGE=local|dev|prod] [CONFIRM=<stage>]`."""
+
+import os
+import sys
+
+import typer
+
+from scripts.command import UserError, run
+from scripts.deploy import reach
+from scripts.stage import Stage, resolve
+
+
+def main(
+    stage: str = typer.Option("local", help="local, dev or prod"),
+    confirm: str = typer.Option("", help="the stage's name, to destroy it without being asked"),
+) -> None:
+    """Remove everything that deploy made, and stop the local cloud. The state bucket of an AWS account stays."""
+    target = resolve(stage, os.environ)
+    if target.is_local and target.local_cloud.port() is None:
+        target.local_cloud.down()  # forget what a crash has left
+        typer.echo("Nothing to destroy: the local cloud is not running.")
+        return
+    terraform = reach(target)
+    if not terraform.plan(destroy=True, show=not target.is_local):
+        typer.echo(f"Nothing to destroy in stage {target.name}.")
+    else:
+        if not target.is_local:
+            _ask(target, confirm)
+        terraform.apply()
+    if target.is_local and target.local_cloud.down():
+        typer.echo("Local cloud stopped.")
+
+
+def _ask(stage: Stage, confirm: str) -> None:
+    if confirm == stage.name:
+        return
+    if confirm or not sys.stdin.isatty():
+        raise UserError(f"Not destroyed. To destroy stage {stage.name} unasked: CONFIRM={stage.name}")
+    if typer.prompt(f"All of the above will be destroyed. Type {stage.name} to go on") != stage.name:
+        raise UserError("Not destroyed.")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,125 @@
+"""A stage: where the system is deployed, and the environment that points every tool there."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from localcloud.cloud import HOST, LocalCloud
+from scripts.command import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
+TERRAFORM = ROOT / "terraform"
+LOCAL = "local"
+_LOCAL_PORT = 4566
+_DEFAULT_REGION = "us-east-1"
+_LOOPBACK = re.compile(r"http://127\.0\.0\.1:\d+")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A deployment of the system, and what reaches it."""
+
+    name: str
+    region: str
+    endpoint: str | None
+    """What stands in for AWS; None for AWS itself."""
+    folder: Path
+    """What this machine keeps of all stages: Terraform's working data, and the local cloud's pid and log."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the stage is on this machine and needs no AWS account."""
+        return self.name == LOCAL
+
+    @property
+    def port(self) -> int:
+        """The local cloud's port."""
+        return int(str(self.endpoint).rpartition(":")[2])
+
+    @property
+    def local_cloud(self) -> LocalCloud:
+        """The local cloud of this folder, running or not."""
+        return LocalCloud(self.folder / "cloud")
+
+    @property
+    def environment(self) -> dict[str, str | None]:
+        """The variables that point Terraform, boto3 and the AWS CLI at this stage; None is for unset."""
+        region: dict[str, str | None] = {"AWS_REGION": self.region, "AWS_DEFAULT_REGION": self.region}
+        if not self.is_local:
+            return region
+        return region | {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_SESSION_TOKEN": None,
+            "AWS_PROFILE": None,
+        }
+
+    def activate(self) -> None:
+        """Point this process, and what it starts, at the stage."""
+        for name, value in self.environment.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+    def account(self) -> str:
+        """The AWS account that the credentials belong to. Raises UserError when nobody answers or accepts them."""
+        # A credential or an endpoint that is wrong should be told at once, not after a minute of retries.
+        config = Config(connect_timeout=5, retries={"total_max_attempts": 2})
+        try:
+            return str(boto3.client("sts", config=config).get_caller_identity()["Account"])
+        except (BotoCoreError, ClientError) as error:
+            if self.is_local:
+                raise UserError(f"The local cloud does not answer ({error}). Start it: make cloud-up") from error
+            raise UserError(
+                f"No AWS account to use for stage {self.name} ({error}). Set AWS_PROFILE, or log in, so that this "
+                "works: aws sts get-caller-identity"
+            ) from error
+
+
+def resolve(name: str, ambient: Mapping[str, str]) -> Stage:
+    """The stage of that name, in the environment that the command was started in.
+
+    Raises UserError for an unknown stage, a region that is not set, or an endpoint where AWS is meant.
+    """
+    stages = sorted(file.stem for file in (TERRAFORM / "stages").glob("*.tfvars"))
+    if name not in stages:
+        raise UserError(f"There is no stage {name!r}. Choose one of {', '.join(stages)}: STAGE={stages[0]}")
+    folder = Path(ambient.get("LOCAL_DIR") or ROOT / ".local").resolve()
+    region = ambient.get("AWS_REGION") or ambient.get("AWS_DEFAULT_REGION")
+    if name == LOCAL:
+        return Stage(name, region or _DEFAULT_REGION, _local_endpoint(ambient, folder), folder)
+    if ambient.get("AWS_ENDPOINT_URL"):
+        raise UserError(
+            f"Stage {name} is in AWS, but AWS_ENDPOINT_URL is set, to {ambient['AWS_ENDPOINT_URL']}. "
+            "Unset it: unset AWS_ENDPOINT_URL AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY"
+        )
+    region = region or boto3.Session().region_name
+    if not region:
+        raise UserError(f"No region to use for stage {name}. Set one: export AWS_REGION={_DEFAULT_REGION}")
+    return Stage(name, region, None, folder)
+
+
+def _local_endpoint(ambient: Mapping[str, str], folder: Path) -> str:
+    """LOCAL_PORT, else AWS_ENDPOINT_URL, else where the local cloud runs already, else the usual port."""
+    port = ambient.get("LOCAL_PORT")
+    if port:
+        if not port.isdecimal() or not 0 < int(port) < 65536:
+            raise UserError(f"LOCAL_PORT={port} is not a port. Choose one from 1024 to 65535.")
+        return f"http://{HOST}:{port}"
+    endpoint = ambient.get("AWS_ENDPOINT_URL")
+    if endpoint:
+        if not _LOOPBACK.fullmatch(endpoint):
+            raise UserError(
+                f"Stage local runs on {HOST}, but AWS_ENDPOINT_URL is {endpoint}. Unset it: unset AWS_ENDPOINT_URL"
+            )
+        return endpoint
+    running = LocalCloud(folder / "cloud").port()
+    return f"http://{HOST}:{running or _LOCAL_PORT}"

@@ -1,0 +1,116 @@
+"""Runs Terraform for a stage, with the stage's state, variables and working folder."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from typing import Any
+
+import boto3
+import typer
+from filelock import FileLock, Timeout
+
+from scripts.command import UserError
+from scripts.stage import TERRAFORM, Stage
+
+_NO_CHANGES, _FAILED, _CHANGES = 0, 1, 2  # terraform plan -detailed-exitcode
+
+
+class Terraform:
+    """The root module, applied to one stage. Each method raises UserError when Terraform fails."""
+
+    def __init__(self, stage: Stage, state_bucket: str) -> None:
+        self._stage = stage
+        self._bucket = state_bucket
+        self._data_dir = stage.folder / "terraform" / stage.name  # its own: stages never reconfigure each other
+        self._plan_file = self._data_dir / "plan"
+        self._var_file = TERRAFORM / "stages" / f"{stage.name}.tfvars"
+        self._backend_file = TERRAFORM / "stages" / f"{stage.name}.s3.tfbackend"
+        # Held while this object lives, so that a lock which another deploy left in the local state is known as stale.
+        self._alone = FileLock(self._data_dir / "deploy.lock")
+
+    def init(self) -> None:
+        """Prepare the working folder; quiet unless it fails."""
+        self._data_dir.mkdir(parents=True, exist_ok=True)
+        if self._stage.is_local:
+            self._forget_stale_lock()
+        code, output = self._captured(
+            "init",
+            "-input=false",
+            "-reconfigure",
+            f"-backend-config={self._backend_file}",
+            f"-backend-config=bucket={self._bucket}",
+        )
+        if code != 0:
+            raise UserError(f"terraform init failed.\n{output}")
+
+    def plan(self, *, destroy: bool = False, show: bool = True) -> bool:
+        """Work out and save what has to change; False when nothing has. `show` prints it all, not only the counts."""
+        code, output = self._captured(
+            "plan",
+            "-input=false",
+            "-detailed-exitcode",
+            f"-var-file={self._var_file}",
+            f"-out={self._plan_file}",
+            *(["-destroy"] if destroy else []),
+        )
+        if code not in (_NO_CHANGES, _CHANGES):
+            raise UserError(f"terraform plan failed.\n{output}")
+        summary = re.search(r"^(Plan: |No changes).*$", output, re.MULTILINE)
+        typer.echo(output if show else summary.group(0) if summary else "Only outputs change.")
+        return code == _CHANGES
+
+    def apply(self) -> None:
+        """Carry out the plan that `plan` saved."""
+        code = self._run("apply", "-input=false", str(self._plan_file))
+        if code != 0:
+            raise UserError("terraform apply failed, as told above. What was made is in the state: run it again.")
+
+    def outputs(self) -> dict[str, Any]:
+        """The root module's outputs, by name; empty when the stage is not deployed."""
+        code, output = self._captured("output", "-json", stderr=False)
+        if code != 0:
+            raise UserError(f"terraform output failed.\n{output}")
+        return {name: each["value"] for name, each in json.loads(output).items()}
+
+    def _forget_stale_lock(self) -> None:
+        """Remove what a deploy that was killed left locked: the local state is this folder's alone."""
+        try:
+            self._alone.acquire(timeout=0)
+        except Timeout:
+            return  # somebody is deploying: Terraform will say who
+        key = re.search(r'^key\s*=\s*"(.+)"', self._backend_file.read_text(), re.MULTILINE)
+        if key:
+            boto3.client("s3").delete_object(Bucket=self._bucket, Key=f"{key.group(1)}.tflock")
+
+    def _captured(self, *arguments: str, stderr: bool = True) -> tuple[int, str]:
+        with tempfile.TemporaryFile("w+") as output:
+            code = self._run(*arguments, stdout=output, stderr=subprocess.STDOUT if stderr else None)
+            output.seek(0)
+            return code, output.read().strip()
+
+    def _run(self, *arguments: str, stdout: Any = None, stderr: Any = None) -> int:
+        """Run Terraform to its end, also when interrupted: it gets the terminal's SIGINT itself, and then
+        finishes what it has begun and saves the state. Killing it there would lose track of resources."""
+        command, *options = arguments
+        colour = [] if stdout is None and sys.stdout.isatty() else ["-no-color"]
+        process = subprocess.Popen(
+            ["terraform", f"-chdir={TERRAFORM}", command, *colour, *options],
+            env={**os.environ, "TF_DATA_DIR": str(self._data_dir), "TF_IN_AUTOMATION": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+        )
+        interrupted = False
+        while True:
+            try:
+                code = process.wait()
+                break
+            except KeyboardInterrupt:
+                interrupted = True
+                typer.echo("Stopping: Terraform finishes what it has begun, and saves the state.", err=True)
+        if interrupted:
+            raise KeyboardInterrupt
+        return code
