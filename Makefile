@@ -65,7 +65,7 @@ test-unit: $(VENV) ## Run the tests that need neither network nor Terraform
 	@.venv/bin/pytest tests/unit
 
 test-terraform: terraform-init package ## Test the modules, against a mocked provider
-	@TF_DATA_DIR=$(CHECK_DATA_DIR) terraform -chdir=terraform test
+	@TF_DATA_DIR=$(CHECK_DATA_DIR) terraform -chdir=terraform test $(if $(MAKE_TERMOUT),,-no-color)
 
 test-integration: $(VENV) terraform-ready package ## Apply, use and destroy the system on a local cloud of its own
 	@.venv/bin/pytest tests/integration

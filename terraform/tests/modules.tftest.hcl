@@ -1,0 +1,367 @@
+# Each module: its defaults, and what it refuses.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+# Of the trigger.
+variables {
+  event_source_arn        = "arn:aws:kinesis:eu-central-1:123456789012:stream/Demo-Stream"
+  function_arn            = "arn:aws:lambda:eu-central-1:123456789012:function:ProcessKinesisRecords"
+  failure_destination_arn = "arn:aws:s3:::game-score-failures"
+}
+
+# stream
+
+run "stream_is_one_encrypted_shard_by_default" {
+  command = plan
+
+  module {
+    source = "./modules/stream"
+  }
+
+  variables {
+    name = "Demo-Stream"
+  }
+
+  assert {
+    condition = (
+      aws_kinesis_stream.this.shard_count == 1
+      && aws_kinesis_stream.this.stream_mode_details[0].stream_mode == "PROVISIONED"
+      && aws_kinesis_stream.this.retention_period == 24
+    )
+    error_message = "The lab's stream has one shard and keeps records for 24 hours."
+  }
+
+  assert {
+    condition     = aws_kinesis_stream.this.encryption_type == "KMS" && aws_kinesis_stream.this.kms_key_id == "alias/aws/kinesis"
+    error_message = "Records are encrypted at rest."
+  }
+}
+
+run "stream_without_shard_count_is_on_demand" {
+  command = plan
+
+  module {
+    source = "./modules/stream"
+  }
+
+  variables {
+    name        = "Demo-Stream"
+    shard_count = null
+  }
+
+  assert {
+    condition     = aws_kinesis_stream.this.stream_mode_details[0].stream_mode == "ON_DEMAND"
+    error_message = "A stream with no shard count scales on demand."
+  }
+}
+
+run "stream_refuses_a_retention_that_kinesis_does_not_offer" {
+  command = plan
+
+  module {
+    source = "./modules/stream"
+  }
+
+  variables {
+    name            = "Demo-Stream"
+    retention_hours = 12
+  }
+
+  expect_failures = [var.retention_hours]
+}
+
+run "stream_refuses_no_shards_and_half_shards" {
+  command = plan
+
+  module {
+    source = "./modules/stream"
+  }
+
+  variables {
+    name        = "Demo-Stream"
+    shard_count = 1.5
+  }
+
+  expect_failures = [var.shard_count]
+}
+
+# table
+
+run "table_is_on_demand_encrypted_and_silent_by_default" {
+  command = plan
+
+  module {
+    source = "./modules/table"
+  }
+
+  variables {
+    name     = "GameScoresByUser"
+    hash_key = { name = "Username", type = "S" }
+  }
+
+  assert {
+    condition = (
+      aws_dynamodb_table.this.billing_mode == "PAY_PER_REQUEST"
+      && aws_dynamodb_table.this.server_side_encryption[0].enabled
+      && !aws_dynamodb_table.this.stream_enabled
+      && output.stream_arn == null
+      && output.read_stream_policy == null
+    )
+    error_message = "A table bills on demand, is encrypted, and has no stream unless asked for."
+  }
+}
+
+run "table_streams_and_protects_when_asked" {
+  command = plan
+
+  module {
+    source = "./modules/table"
+  }
+
+  variables {
+    name                   = "GameScoreRecords"
+    hash_key               = { name = "RecordID", type = "N" }
+    stream_view_type       = "NEW_IMAGE"
+    point_in_time_recovery = true
+    deletion_protection    = true
+  }
+
+  assert {
+    condition = (
+      aws_dynamodb_table.this.stream_view_type == "NEW_IMAGE"
+      && aws_dynamodb_table.this.point_in_time_recovery[0].enabled
+      && aws_dynamodb_table.this.deletion_protection_enabled
+    )
+    error_message = "Stream, recovery and protection are what the inputs say."
+  }
+}
+
+run "table_refuses_a_key_type_that_dynamodb_does_not_have" {
+  command = plan
+
+  module {
+    source = "./modules/table"
+  }
+
+  variables {
+    name     = "GameScoreRecords"
+    hash_key = { name = "RecordID", type = "Number" }
+  }
+
+  expect_failures = [var.hash_key]
+}
+
+run "table_refuses_an_unknown_view_type" {
+  command = plan
+
+  module {
+    source = "./modules/table"
+  }
+
+  variables {
+    name             = "GameScoreRecords"
+    hash_key         = { name = "RecordID", type = "N" }
+    stream_view_type = "NEW"
+  }
+
+  expect_failures = [var.stream_view_type]
+}
+
+# function
+
+run "function_logs_as_json_to_a_group_that_expires" {
+  command = plan
+
+  module {
+    source = "./modules/function"
+  }
+
+  variables {
+    name        = "AggregateScoresByUser"
+    description = "Adds up scores"
+    package     = "modules/function/main.tf" # any file: nothing is deployed
+    handler     = "handlers.aggregate_scores_by_user.handler.handler"
+    grants      = { update-totals = "{}" }
+  }
+
+  assert {
+    condition = (
+      aws_lambda_function.this.runtime == "python3.13"
+      && aws_lambda_function.this.architectures == tolist(["arm64"])
+      && aws_lambda_function.this.logging_config[0].log_format == "JSON"
+      && aws_cloudwatch_log_group.this.retention_in_days == 30
+    )
+    error_message = "A function runs python3.13 on arm64 and logs JSON, which is kept for 30 days."
+  }
+
+  assert {
+    condition     = join(" ", keys(aws_iam_role_policy.grant)) == "update-totals write-logs"
+    error_message = "A function's role has what it was granted, and may write its logs."
+  }
+}
+
+run "function_refuses_what_lambda_does" {
+  command = plan
+
+  module {
+    source = "./modules/function"
+  }
+
+  variables {
+    name               = "AggregateScoresByUser-with-a-name-that-is-too-long-for-its-role"
+    description        = "Adds up scores"
+    package            = "build/missing.zip"
+    handler            = "handler.handler"
+    memory_size        = 64
+    timeout            = 901
+    log_retention_days = 31
+  }
+
+  expect_failures = [var.name, var.package, var.memory_size, var.timeout, var.log_retention_days]
+}
+
+# trigger
+
+run "trigger_contains_failures_by_default" {
+  command = plan
+
+  module {
+    source = "./modules/trigger"
+  }
+
+  assert {
+    condition = (
+      aws_lambda_event_source_mapping.this.starting_position == "TRIM_HORIZON"
+      && aws_lambda_event_source_mapping.this.function_response_types == toset(["ReportBatchItemFailures"])
+      && aws_lambda_event_source_mapping.this.bisect_batch_on_function_error
+      && aws_lambda_event_source_mapping.this.maximum_retry_attempts == 10
+      && aws_lambda_event_source_mapping.this.maximum_record_age_in_seconds == 21600
+      && aws_lambda_event_source_mapping.this.destination_config[0].on_failure[0].destination_arn == "arn:aws:s3:::game-score-failures"
+    )
+    error_message = "No record is missed, none is retried forever, and what is given up is kept."
+  }
+}
+
+run "trigger_refuses_infinite_retries" {
+  command = plan
+
+  module {
+    source = "./modules/trigger"
+  }
+
+  variables {
+    mapping = { maximum_retry_attempts = -1 }
+  }
+
+  expect_failures = [var.mapping]
+}
+
+run "trigger_refuses_a_record_age_that_the_stream_may_outlive" {
+  command = plan
+
+  module {
+    source = "./modules/trigger"
+  }
+
+  variables {
+    mapping = { maximum_record_age_in_seconds = 86400 }
+  }
+
+  expect_failures = [var.mapping]
+}
+
+run "trigger_refuses_a_batch_larger_than_lambda_takes" {
+  command = plan
+
+  module {
+    source = "./modules/trigger"
+  }
+
+  variables {
+    mapping = { batch_size = 10001 }
+  }
+
+  expect_failures = [var.mapping]
+}
+
+run "trigger_refuses_a_window_longer_than_five_minutes" {
+  command = plan
+
+  module {
+    source = "./modules/trigger"
+  }
+
+  variables {
+    mapping = { maximum_batching_window_in_seconds = 301 }
+  }
+
+  expect_failures = [var.mapping]
+}
+
+run "trigger_refuses_more_than_ten_batches_of_a_shard_at_once" {
+  command = plan
+
+  module {
+    source = "./modules/trigger"
+  }
+
+  variables {
+    mapping = { parallelization_factor = 11 }
+  }
+
+  expect_failures = [var.mapping]
+}
+
+# failure store
+
+run "failure_store_is_private_encrypted_versioned_and_expires" {
+  command = plan
+
+  module {
+    source = "./modules/failure_store"
+  }
+
+  variables {
+    bucket = "game-score-failures-123456789012-eu-central-1"
+  }
+
+  assert {
+    condition = alltrue([
+      aws_s3_bucket_public_access_block.this.block_public_acls,
+      aws_s3_bucket_public_access_block.this.block_public_policy,
+      aws_s3_bucket_public_access_block.this.ignore_public_acls,
+      aws_s3_bucket_public_access_block.this.restrict_public_buckets,
+    ])
+    error_message = "Records hold people's data: nobody else may read them."
+  }
+
+  assert {
+    condition = (
+      aws_s3_bucket_versioning.this.versioning_configuration[0].status == "Enabled"
+      && aws_s3_bucket_lifecycle_configuration.this.rule[0].expiration[0].days == 90
+      && one(one(aws_s3_bucket_server_side_encryption_configuration.this.rule).apply_server_side_encryption_by_default).sse_algorithm == "AES256"
+    )
+    error_message = "A failure is encrypted, not overwritten, and kept for 90 days."
+  }
+
+  assert {
+    condition     = !aws_s3_bucket.this.force_destroy
+    error_message = "Failures are kept unless told otherwise."
+  }
+}
+
+run "failure_store_refuses_a_name_that_s3_does_not_take" {
+  command = plan
+
+  module {
+    source = "./modules/failure_store"
+  }
+
+  variables {
+    bucket = "Failures"
+  }
+
+  expect_failures = [var.bucket]
+}

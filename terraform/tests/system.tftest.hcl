@@ -1,0 +1,86 @@
+# The system as a whole: what is deployed by default, and what an input changes.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+run "has_the_labs_names_by_default" {
+  command = plan
+
+  assert {
+    condition     = output.stream.name == "Demo-Stream"
+    error_message = "The stream is Demo-Stream in the lab."
+  }
+
+  assert {
+    condition = tomap({ for key, table in output.tables : key => table.name }) == tomap({
+      GameScoreRecords = "GameScoreRecords"
+      GameScoresByUser = "GameScoresByUser"
+    })
+    error_message = "The tables are GameScoreRecords and GameScoresByUser in the lab."
+  }
+
+  assert {
+    condition = tomap({ for key, function in output.functions : key => function.name }) == tomap({
+      ProcessKinesisRecords = "ProcessKinesisRecords"
+      AggregateScoresByUser = "AggregateScoresByUser"
+    })
+    error_message = "The functions are ProcessKinesisRecords and AggregateScoresByUser in the lab."
+  }
+}
+
+run "puts_the_prefix_before_every_name" {
+  command = plan
+
+  variables {
+    name_prefix = "Dev-"
+  }
+
+  assert {
+    condition = alltrue([for name in concat(
+      [output.stream.name],
+      values(output.tables)[*].name,
+      values(output.functions)[*].name,
+    ) : startswith(name, "Dev-")])
+    error_message = "A name without the prefix would collide with another stage's."
+  }
+
+  assert {
+    condition     = local.failure_bucket == "dev-game-score-failures-123456789012-eu-central-1"
+    error_message = "The bucket's name is in lower case, and says prefix, account and region."
+  }
+}
+
+run "refuses_a_prefix_that_leaves_no_room" {
+  command = plan
+
+  variables {
+    name_prefix = "a-rather-long-one-"
+  }
+
+  expect_failures = [var.name_prefix]
+}
+
+run "refuses_a_prefix_that_a_name_cannot_hold" {
+  command = plan
+
+  variables {
+    name_prefix = "dev_"
+  }
+
+  expect_failures = [var.name_prefix]
+}
+
+run "wires_each_function_to_its_source" {
+  command = apply
+
+  assert {
+    condition     = output.tables.GameScoreRecords.stream_arn != null && output.tables.GameScoresByUser.stream_arn == null
+    error_message = "Of the tables, the records alone have a stream: totals must not trigger anything."
+  }
+
+  assert {
+    condition     = output.functions.ProcessKinesisRecords.log_group == "/aws/lambda/ProcessKinesisRecords"
+    error_message = "The log group is the one that Lambda writes to by default."
+  }
+}
