@@ -56,7 +56,7 @@ class Stage:
         return region | {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",  # pragma: allowlist secret (the local cloud takes any)
             "AWS_SESSION_TOKEN": None,
             "AWS_PROFILE": None,
         }

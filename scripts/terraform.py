@@ -48,6 +48,12 @@ class Terraform:
 
     def plan(self, *, destroy: bool = False, show: bool = True) -> bool:
         """Work out and save what has to change; False when nothing has. `show` prints it all, not only the counts."""
+        code, output = self._plan(destroy)
+        summary = re.search(r"^(Plan: |No changes).*$", output, re.MULTILINE)
+        typer.echo(output if show else summary.group(0) if summary else "Only outputs change.")
+        return code == _CHANGES
+
+    def _plan(self, destroy: bool) -> tuple[int, str]:
         code, output = self._captured(
             "plan",
             "-input=false",
@@ -58,15 +64,20 @@ class Terraform:
         )
         if code not in (_NO_CHANGES, _CHANGES):
             raise UserError(f"terraform plan failed.\n{output}")
-        summary = re.search(r"^(Plan: |No changes).*$", output, re.MULTILINE)
-        typer.echo(output if show else summary.group(0) if summary else "Only outputs change.")
-        return code == _CHANGES
+        return code, output
 
     def apply(self) -> None:
         """Carry out the plan that `plan` saved."""
-        code = self._run("apply", "-input=false", str(self._plan_file))
+        if self._adopt_streams():
+            self._plan(destroy=False)
+        try:
+            code = self._run("apply", "-input=false", str(self._plan_file))
+        except KeyboardInterrupt:
+            self._adopt_streams()
+            raise
         if code != 0:
-            raise UserError("terraform apply failed, as told above. What was made is in the state: run it again.")
+            afresh = " Or start afresh: make cloud-down deploy" if self._stage.is_local else ""
+            raise UserError(f"terraform apply failed, as told above. What was made is kept: run it again.{afresh}")
 
     def outputs(self) -> dict[str, Any]:
         """The root module's outputs, by name; empty when the stage is not deployed."""
@@ -74,6 +85,29 @@ class Terraform:
         if code != 0:
             raise UserError(f"terraform output failed.\n{output}")
         return {name: each["value"] for name, each in json.loads(output).items()}
+
+    def _adopt_streams(self) -> bool:
+        """Take into the state each stream that the saved plan would create, and that is there.
+
+        An interrupt while the provider waits for a new stream leaves the stream outside the state (5.100.0 notes
+        its id only after the wait), where neither a deploy nor a destroy could go on. The stream's tags, which it
+        has had since its creation, tell ours from another's.
+        """
+        _, plan = self._captured("show", "-json", str(self._plan_file), stderr=False)
+        adopted = False
+        for resource in json.loads(plan).get("resource_changes", []):
+            if resource["type"] != "aws_kinesis_stream" or resource["change"]["actions"] != ["create"]:
+                continue
+            stream = resource["change"]["after"]
+            if _stream_tags(stream["name"]) == stream["tags_all"]:
+                typer.echo(f"Taking over {stream['name']}, which an interrupted deploy has left.")
+                code, output = self._captured(
+                    "import", "-input=false", f"-var-file={self._var_file}", resource["address"], stream["name"]
+                )
+                if code != 0:
+                    raise UserError(f"terraform import failed.\n{output}")
+                adopted = True
+        return adopted
 
     def _forget_stale_lock(self) -> None:
         """Remove what a deploy that was killed left locked: the local state is this folder's alone."""
@@ -114,3 +148,12 @@ class Terraform:
         if interrupted:
             raise KeyboardInterrupt
         return code
+
+
+def _stream_tags(name: str) -> dict[str, str] | None:
+    """The tags of a stream; None when there is no such stream."""
+    kinesis = boto3.client("kinesis")
+    try:
+        return {tag["Key"]: tag["Value"] for tag in kinesis.list_tags_for_stream(StreamName=name)["Tags"]}
+    except kinesis.exceptions.ResourceNotFoundException:
+        return None

@@ -1,0 +1,156 @@
+"""The system, applied by python-terraform to a local cloud of the tests' own."""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import boto3
+import pytest
+from python_terraform import IsNotFlagged, Terraform
+
+from scripts import state_bucket
+from scripts.stage import LOCAL, TERRAFORM, Stage, resolve
+
+T = TypeVar("T")
+DEADLINE_SECONDS = 30.0
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def eventually(look: Callable[[], T | None], *, what: str, seconds: float = DEADLINE_SECONDS) -> T:
+    """What `look` returns once that is true; fails at the deadline, saying what was waited for and last seen."""
+    deadline = time.monotonic() + seconds
+    while True:
+        seen = look()
+        if seen:
+            return seen
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds:.0f} s: {what} (last seen: {seen!r})")
+        time.sleep(0.1)
+
+
+@contextmanager
+def local_stage(folder: Path) -> Iterator[Stage]:
+    """A local cloud on a free port, and this process pointed at it; both undone at the end."""
+    ambient = {"LOCAL_DIR": str(folder), "LOCAL_PORT": str(free_port())}
+    stage = resolve(LOCAL, ambient)
+    before = dict(os.environ)
+    try:
+        stage.local_cloud.up(stage.port)
+        stage.activate()
+        yield stage
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        stage.local_cloud.down()
+
+
+class Deployment:
+    """One deployed copy of the system. Every method raises when Terraform returns an error."""
+
+    def __init__(self, stage: Stage, prefix: str, variables: Mapping[str, Any]) -> None:
+        self._terraform = Terraform(
+            working_dir=str(TERRAFORM),
+            variables={"name_prefix": prefix, "failures": {"force_destroy": True}, **variables},
+        )
+        os.environ["TF_DATA_DIR"] = str(stage.folder / "terraform" / prefix)
+        self._call(
+            "init",
+            backend_config={
+                "bucket": state_bucket.ensure(stage, stage.account()),
+                "key": f"{prefix}.tfstate",
+                "use_path_style": "true",
+                "use_lockfile": "true",
+            },
+            reconfigure=True,
+        )
+
+    def apply(self, **variables: Any) -> None:
+        """Create the system, or change what these variables change."""
+        self._terraform.variables |= variables
+        self._call("apply", skip_plan=True)
+
+    def plan(self) -> str:
+        """What another apply would change; empty for nothing."""
+        code, output, errors = self._terraform.plan()  # 0: no change, 1: failed, 2: a change
+        assert code in (0, 2), f"terraform plan failed:\n{errors}"
+        return str(output) if code else ""
+
+    def outputs(self) -> dict[str, Any]:
+        """The root module's outputs, by name."""
+        output = self._call("output_cmd", json=True)
+        return {name: each["value"] for name, each in json.loads(output).items()}
+
+    def destroy(self) -> None:
+        """Remove the system."""
+        # python-terraform would send -force, which Terraform no longer knows.
+        self._call("destroy", force=IsNotFlagged, auto_approve=True)
+
+    def _call(self, method: str, **options: Any) -> str:
+        code, output, errors = getattr(self._terraform, method)(**options, raise_on_error=True)
+        assert code == 0, f"terraform {method} returned {code}:\n{errors}"  # should it forget to raise
+        return str(output)
+
+
+@dataclass(frozen=True)
+class System:
+    """A deployed system, as a test uses it."""
+
+    stage: Stage
+    deployment: Deployment
+    outputs: Mapping[str, Any]
+
+    def table(self, name: str) -> str:
+        """The real name of a table of the lab."""
+        return str(self.outputs["tables"][name]["name"])
+
+    def function(self, name: str) -> str:
+        """The real name of a function of the lab."""
+        return str(self.outputs["functions"][name]["name"])
+
+    def logged(self, function: str) -> list[str]:
+        """All that a function has logged, in order."""
+        pages = (
+            boto3.client("logs")
+            .get_paginator("filter_log_events")
+            .paginate(logGroupName=self.outputs["functions"][function]["log_group"])
+        )
+        return [event["message"] for page in pages for event in page["events"]]
+
+
+@contextmanager
+def deployed_system(folder: Path, prefix: str, **variables: Any) -> Iterator[System]:
+    """The system on a local cloud of its own: applied, lent, destroyed, and seen to be gone."""
+    with local_stage(folder) as stage:
+        deployment = Deployment(stage, prefix, variables)
+        try:
+            deployment.apply()
+            yield System(stage, deployment, deployment.outputs())
+        finally:
+            deployment.destroy()
+        assert what_is_left() == []
+
+
+def what_is_left() -> list[str]:
+    """Every resource of a kind that the system has, but for the bucket of Terraform's state."""
+    buckets = [bucket["Name"] for bucket in boto3.client("s3").list_buckets()["Buckets"]]
+    return [
+        *boto3.client("kinesis").list_streams()["StreamNames"],
+        *boto3.client("dynamodb").list_tables()["TableNames"],
+        *(each["FunctionName"] for each in boto3.client("lambda").list_functions()["Functions"]),
+        *(each["UUID"] for each in boto3.client("lambda").list_event_source_mappings()["EventSourceMappings"]),
+        *(each["logGroupName"] for each in boto3.client("logs").describe_log_groups()["logGroups"]),
+        *(each["RoleName"] for each in boto3.client("iam").list_roles()["Roles"]),
+        *(bucket for bucket in buckets if "tfstate" not in bucket),
+    ]

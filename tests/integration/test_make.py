@@ -1,0 +1,179 @@
+"""The commands, as a user types them: make in a terminal."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from localcloud.cloud import LocalCloud
+from tests.integration.deployment import eventually, free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A terminal whose stages are kept in a folder of its own."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+
+    def start(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+        """Start make in a process group of its own, as a terminal does."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE", "MFLAGS"))}
+        return subprocess.Popen(
+            ["make", *arguments],
+            cwd=ROOT,
+            env=clean | {"LOCAL_DIR": str(self.folder), "LOCAL_PORT": str(self.port)} | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def make(self, *arguments: str, **environment: str) -> tuple[int, str]:
+        """The exit code of make, and all that it printed."""
+        with self.start(*arguments, **environment) as process:
+            output, _ = process.communicate(timeout=300)
+        return process.returncode, output
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    yield Shell(tmp_path)
+    LocalCloud(tmp_path / "cloud").down()
+
+
+def interrupt(process: "subprocess.Popen[str]", after: str) -> str:
+    """Press Ctrl-C once make has printed something; returns what it printed from there on."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if after in line:
+            break
+    else:
+        pytest.fail(f"make ended before it printed {after!r}")
+    os.killpg(process.pid, signal.SIGINT)
+    return process.communicate(timeout=120)[0]
+
+
+def take_the_tour(shell: Shell) -> None:
+    """Run the README's tour block by block, and wait for what it says one sees."""
+    tour = (ROOT / "README.md").read_text().split("## A five-minute tour")[1].split("\n## ")[0]
+    blocks = re.findall(r"^```(python|text)\n(.*?)^```", tour, re.MULTILINE | re.DOTALL)
+    assert [kind for kind, _ in blocks].count("text") >= 3
+
+    def run(code: str) -> str:
+        environment = {"LOCAL_PORT": str(shell.port), "LOCAL_DIR": str(shell.folder), "PATH": os.environ["PATH"]}
+        script = 'eval "$(make -s env)" && .venv/bin/python -c "$0"'
+        return subprocess.run(
+            ["bash", "-c", script, code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        ).stdout
+
+    code = ""
+    for kind, block in blocks:
+        if kind == "python":
+            code = block
+            run(code)
+        else:
+            eventually(lambda: block.strip() in run(code), what=f"{block.strip()!r} from\n{code}")  # noqa: B023
+
+
+def test_a_stage_lives_through_interrupts_repeats_and_its_destruction(shell: Shell) -> None:
+    code, output = shell.make("output")
+    assert code != 0
+    assert "error: Stage local is not deployed. Deploy it: make deploy STAGE=local" in output
+
+    # Ctrl-C in the middle: Terraform has made some, is making the stream, and has not begun with the rest.
+    with shell.start("deploy") as process:
+        printed = interrupt(process, after="aws_kinesis_stream.this: Still creating")
+    assert process.returncode != 0
+    assert "Traceback" not in printed
+
+    code, output = shell.make("deploy")
+    assert code == 0, output
+    assert "Try next:" in output
+
+    take_the_tour(shell)
+
+    started = time.monotonic()
+    code, output = shell.make("deploy")
+    assert code == 0, output
+    assert "No changes." in output
+    assert time.monotonic() - started < 60
+
+    code, output = shell.make("--silent", "output")
+    assert code == 0, output
+    assert json.loads(output)["stream"]["name"] == "Demo-Stream"
+
+    code, output = shell.make("destroy")
+    assert code == 0, output
+    assert "Local cloud stopped." in output
+    assert LocalCloud(shell.folder / "cloud").port() is None
+
+    code, output = shell.make("destroy")
+    assert code == 0, output
+    assert "Nothing to destroy" in output
+
+
+def test_after_a_deploy_is_killed_outright_destroy_works_and_is_not_locked_out(shell: Shell) -> None:
+    with shell.start("deploy") as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "Creating..." in line:
+                break
+        os.killpg(process.pid, signal.SIGKILL)
+
+    code, output = shell.make("destroy")
+
+    assert code == 0, output
+    assert "Local cloud stopped." in output
+
+
+def test_env_points_a_shell_at_the_stage(shell: Shell) -> None:
+    script = 'eval "$(make -s env)" && echo $AWS_ENDPOINT_URL $AWS_REGION $AWS_DEFAULT_REGION ${AWS_PROFILE:-none}'
+
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "LOCAL_PORT": "4999", "LOCAL_DIR": str(shell.folder), "AWS_PROFILE": "mine"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.split() == ["http://127.0.0.1:4999", "us-east-1", "us-east-1", "none"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "message"),
+    [
+        (["deploy", "STAGE=staging"], {}, "error: There is no stage 'staging'. Choose one of dev, local, prod"),
+        (["deploy", "STAGE=dev"], {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}, "error: Stage dev is in AWS, but"),
+        (
+            ["deploy", "STAGE=dev"],
+            {"AWS_REGION": "eu-central-1", "AWS_EC2_METADATA_DISABLED": "true"},
+            "error: No AWS account to use for stage dev",
+        ),
+        (["deploy", "PYTHON=no-such-python", "VENV=.venv/.never"], {}, "error: Python 3.11 or later is needed"),
+        (["terraform-ready"], {"PATH": "/usr/bin:/bin"}, "error: terraform is not installed. Get 1.11 or later"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line_that_says_how(
+    arguments: list[str], environment: dict[str, str], message: str, shell: Shell, tmp_path: Path
+) -> None:
+    nobody = {"AWS_CONFIG_FILE": str(tmp_path / "none"), "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none")}
+
+    code, output = shell.make(*arguments, **(nobody | environment))
+
+    assert code != 0
+    (error,) = (line for line in output.splitlines() if line.startswith("error:"))
+    assert error.startswith(message)
+    assert "Traceback" not in output
