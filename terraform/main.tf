@@ -2,6 +2,7 @@
 #
 #   Demo-Stream ──> ProcessKinesisRecords ──> its log
 #   GameScoreRecords ──> AggregateScoresByUser ──> GameScoresByUser
+#                                         └──────> GameScoreLedger, what has been counted
 #
 # What either trigger gives up on goes to the failure store.
 
@@ -55,7 +56,7 @@ module "stream_trigger" {
   mapping                 = var.process_kinesis_records.mapping
 }
 
-# GameScoreRecords ──> AggregateScoresByUser ──> GameScoresByUser
+# GameScoreRecords ──> AggregateScoresByUser ──> GameScoresByUser, GameScoreLedger
 
 module "score_records" {
   source = "./modules/table"
@@ -71,7 +72,7 @@ module "aggregate_scores_by_user" {
   source = "./modules/function"
 
   name               = "${var.name_prefix}AggregateScoresByUser"
-  description        = "Adds the scores of ${module.score_records.name} to the totals in ${module.scores_by_user.name}"
+  description        = "Keeps ${module.scores_by_user.name} equal to the sums over ${module.score_records.name}"
   package            = "${var.packages_dir}/AggregateScoresByUser.zip"
   handler            = "handlers.aggregate_scores_by_user.handler.handler"
   memory_size        = var.aggregate_scores_by_user.memory_size
@@ -79,11 +80,15 @@ module "aggregate_scores_by_user" {
   log_retention_days = var.log_retention_days
 
   environment = {
-    TOTALS_TABLE = module.scores_by_user.name
+    TOTALS_TABLE   = module.scores_by_user.name
+    LEDGER_TABLE   = module.score_ledger.name
+    FAILURE_BUCKET = module.failure_store.name
+    TOMBSTONE_DAYS = var.tombstone_days
   }
 
   grants = {
     read-records    = module.score_records.read_stream_policy
+    put-ledger      = module.score_ledger.put_item_policy
     update-totals   = module.scores_by_user.update_item_policy
     report-failures = module.failure_store.write_policy
   }
@@ -96,6 +101,16 @@ module "records_trigger" {
   function_arn            = module.aggregate_scores_by_user.arn
   failure_destination_arn = module.failure_store.arn
   mapping                 = var.aggregate_scores_by_user.mapping
+}
+
+module "score_ledger" {
+  source = "./modules/table"
+
+  name                   = "${var.name_prefix}GameScoreLedger"
+  hash_key               = { name = "RecordID", type = "N" }
+  ttl_attribute          = "ExpiresAt"
+  point_in_time_recovery = var.tables.point_in_time_recovery
+  deletion_protection    = var.tables.deletion_protection
 }
 
 module "scores_by_user" {

@@ -16,6 +16,7 @@ output "tables" {
   value = {
     for table, module_ in {
       GameScoreRecords = module.score_records
+      GameScoreLedger  = module.score_ledger
       GameScoresByUser = module.scores_by_user
     } : table => { name = module_.name, arn = module_.arn, stream_arn = module_.stream_arn }
   }

@@ -43,7 +43,7 @@ variable "stream" {
 
 variable "tables" {
   description = <<-EOT
-    GameScoreRecords and GameScoresByUser.
+    GameScoreRecords, GameScoreLedger and GameScoresByUser.
     point_in_time_recovery: whether they can be restored to any second of the last 35 days.
     deletion_protection: whether AWS refuses to delete them.
   EOT
@@ -89,6 +89,18 @@ variable "aggregate_scores_by_user" {
   nullable = false
 }
 
+variable "tombstone_days" {
+  description = "Days that the ledger remembers a deleted record: longer than any change of it may still be replayed."
+  type        = number
+  default     = 14
+  nullable    = false
+
+  validation {
+    condition     = var.tombstone_days >= 2 && floor(var.tombstone_days) == var.tombstone_days
+    error_message = "tombstone_days must be whole and at least 2: a table's stream alone can replay a day."
+  }
+}
+
 variable "failures" {
   description = <<-EOT
     The bucket of what was given up on.
@@ -96,11 +108,16 @@ variable "failures" {
     force_destroy: whether destroy deletes the bucket even when failures are in it.
   EOT
   type = object({
-    retention_days = optional(number, 90)
+    retention_days = optional(number, 10)
     force_destroy  = optional(bool, false)
   })
   default  = {}
   nullable = false
+
+  validation {
+    condition     = var.failures.retention_days < var.tombstone_days
+    error_message = "failures.retention_days must be less than tombstone_days: a failure that is replayed after its record's tombstone is gone would be counted again."
+  }
 }
 
 variable "log_retention_days" {

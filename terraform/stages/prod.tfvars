@@ -10,4 +10,8 @@ tables = {
 # A week to mend a consumer before records are lost.
 stream = { retention_hours = 168 }
 
+# A month to look into what was given up on; the ledger must remember deleted records for longer.
+failures       = { retention_days = 30 }
+tombstone_days = 35
+
 log_retention_days = 90

@@ -113,7 +113,7 @@ run "table_is_on_demand_encrypted_and_silent_by_default" {
   }
 }
 
-run "table_streams_and_protects_when_asked" {
+run "table_streams_expires_and_protects_when_asked" {
   command = plan
 
   module {
@@ -124,6 +124,7 @@ run "table_streams_and_protects_when_asked" {
     name                   = "GameScoreRecords"
     hash_key               = { name = "RecordID", type = "N" }
     stream_view_type       = "NEW_IMAGE"
+    ttl_attribute          = "ExpiresAt"
     point_in_time_recovery = true
     deletion_protection    = true
   }
@@ -131,10 +132,11 @@ run "table_streams_and_protects_when_asked" {
   assert {
     condition = (
       aws_dynamodb_table.this.stream_view_type == "NEW_IMAGE"
+      && aws_dynamodb_table.this.ttl[0].attribute_name == "ExpiresAt"
       && aws_dynamodb_table.this.point_in_time_recovery[0].enabled
       && aws_dynamodb_table.this.deletion_protection_enabled
     )
-    error_message = "Stream, recovery and protection are what the inputs say."
+    error_message = "Stream, expiry, recovery and protection are what the inputs say."
   }
 }
 
@@ -340,10 +342,10 @@ run "failure_store_is_private_encrypted_versioned_and_expires" {
   assert {
     condition = (
       aws_s3_bucket_versioning.this.versioning_configuration[0].status == "Enabled"
-      && aws_s3_bucket_lifecycle_configuration.this.rule[0].expiration[0].days == 90
+      && aws_s3_bucket_lifecycle_configuration.this.rule[0].expiration[0].days == 10
       && one(one(aws_s3_bucket_server_side_encryption_configuration.this.rule).apply_server_side_encryption_by_default).sse_algorithm == "AES256"
     )
-    error_message = "A failure is encrypted, not overwritten, and kept for 90 days."
+    error_message = "A failure is encrypted, not overwritten, and kept for 10 days."
   }
 
   assert {

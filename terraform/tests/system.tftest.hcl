@@ -15,9 +15,10 @@ run "has_the_labs_names_by_default" {
   assert {
     condition = tomap({ for key, table in output.tables : key => table.name }) == tomap({
       GameScoreRecords = "GameScoreRecords"
+      GameScoreLedger  = "GameScoreLedger"
       GameScoresByUser = "GameScoresByUser"
     })
-    error_message = "The tables are GameScoreRecords and GameScoresByUser in the lab."
+    error_message = "The lab's tables are GameScoreRecords and GameScoresByUser; the ledger is beside them."
   }
 
   assert {
@@ -75,7 +76,11 @@ run "wires_each_function_to_its_source" {
   command = apply
 
   assert {
-    condition     = output.tables.GameScoreRecords.stream_arn != null && output.tables.GameScoresByUser.stream_arn == null
+    condition = alltrue([
+      output.tables.GameScoreRecords.stream_arn != null,
+      output.tables.GameScoreLedger.stream_arn == null,
+      output.tables.GameScoresByUser.stream_arn == null,
+    ])
     error_message = "Of the tables, the records alone have a stream: totals must not trigger anything."
   }
 
@@ -83,4 +88,25 @@ run "wires_each_function_to_its_source" {
     condition     = output.functions.ProcessKinesisRecords.log_group == "/aws/lambda/ProcessKinesisRecords"
     error_message = "The log group is the one that Lambda writes to by default."
   }
+}
+
+run "refuses_tombstones_that_a_replay_outlives" {
+  command = plan
+
+  variables {
+    tombstone_days = 1
+  }
+
+  expect_failures = [var.tombstone_days]
+}
+
+run "refuses_failures_that_outlive_tombstones" {
+  command = plan
+
+  variables {
+    tombstone_days = 14
+    failures       = { retention_days = 14 }
+  }
+
+  expect_failures = [var.failures]
 }

@@ -12,7 +12,7 @@ variable "bucket" {
 variable "retention_days" {
   description = "Days that a failure is kept, to be looked at and replayed."
   type        = number
-  default     = 90
+  default     = 10
   nullable    = false
 
   validation {

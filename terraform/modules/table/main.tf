@@ -11,6 +11,15 @@ resource "aws_dynamodb_table" "this" {
     type = var.hash_key.type
   }
 
+  dynamic "ttl" {
+    for_each = var.ttl_attribute[*]
+
+    content {
+      enabled        = true
+      attribute_name = ttl.value
+    }
+  }
+
   point_in_time_recovery {
     enabled = var.point_in_time_recovery
   }
@@ -41,6 +50,15 @@ data "aws_iam_policy_document" "read_stream" {
     sid       = "ListTableStreams"
     actions   = ["dynamodb:ListStreams"]
     resources = ["${aws_dynamodb_table.this.arn}/stream/*"]
+  }
+}
+
+# A transaction needs no action of its own: it is authorised by the writes in it.
+data "aws_iam_policy_document" "put_item" {
+  statement {
+    sid       = "PutItem"
+    actions   = ["dynamodb:PutItem"]
+    resources = [aws_dynamodb_table.this.arn]
   }
 }
 

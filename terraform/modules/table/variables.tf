@@ -33,6 +33,12 @@ variable "stream_view_type" {
   }
 }
 
+variable "ttl_attribute" {
+  description = "Attribute with the time, in seconds since the epoch, after which DynamoDB deletes an item; null for never."
+  type        = string
+  default     = null
+}
+
 variable "point_in_time_recovery" {
   description = "Whether the table can be restored to any second of the last 35 days."
   type        = bool
