@@ -93,6 +93,8 @@ def _record_id(body: dict[str, Any]) -> str:
     text = key.get("N", key.get("S"))
     if not isinstance(text, str):
         raise PoisonRecordError("RecordID is not of type N")
+    if text.isascii() and text.isdigit() and text[0] != "0" and len(text) <= decimals.DIGITS:
+        return text  # the common case, already in its one spelling
     try:
         return decimals.spell(decimals.parse(text))
     except ValueError as error:

@@ -7,7 +7,7 @@ import re
 from decimal import Context, Decimal, Inexact
 
 ZERO = Decimal(0)
-_DIGITS = 38
+DIGITS = 38
 _LARGEST_EXPONENT, _SMALLEST_EXPONENT = 125, -130
 
 # Wide enough for any sum of scores, 1E+125 and 1E-130 among them; rounding one would lose a score silently.
@@ -24,13 +24,13 @@ def is_storable(number: Decimal) -> bool:
     """Whether DynamoDB can hold the number without rounding it."""
     return not number or (
         _SMALLEST_EXPONENT <= number.adjusted() <= _LARGEST_EXPONENT
-        and len(number.normalize(_EXACT).as_tuple().digits) <= _DIGITS
+        and len(number.normalize(_EXACT).as_tuple().digits) <= DIGITS
     )
 
 
 def parse(text: str) -> Decimal:
     """The number that an attribute of type N spells. Raises ValueError when DynamoDB could not hold it."""
-    if len(text) <= _DIGITS and text.isascii() and text.isdigit():
+    if len(text) <= DIGITS and text.isascii() and text.isdigit():
         return Decimal(text)  # the common case, at a third of the price
     # The length bounds the work that a numeral no table ever held could cause.
     if len(text) > 400 or not _NUMERAL.fullmatch(text):
