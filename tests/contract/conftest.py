@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from uuid import uuid4
 
 import pytest
@@ -59,8 +59,6 @@ def place(
     with ExitStack() as stack:
         if place == "moto":
             stack.enter_context(mock_aws())
-            # moto adds in the context of the thread, whose 28 digits are fewer than DynamoDB's.
-            stack.enter_context(localcontext(prec=38))
         if place == "live":
             if live_endpoint is None:
                 pytest.skip("there is no live endpoint: CONTRACT_ENDPOINT_URL is not set")
