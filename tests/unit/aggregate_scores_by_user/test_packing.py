@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from handlers.aggregate_scores_by_user.change import parse
 from handlers.aggregate_scores_by_user.ledger import Entry, Task, first_try, plan, transaction
 from handlers.aggregate_scores_by_user.packing import Stage, pack
+from handlers.shared.lambda_types import DynamoDBRecord
 from tests.fakes.invocation import Function, InMemoryParking
 from tests.fakes.ledger import InMemoryLedger
 from tests.fakes.stream import insert, modify, remove
@@ -109,3 +110,25 @@ def test_requests_and_write_units_are_close_to_the_floor(names: list[str], reque
     assert requests in (None, ledger.requests)
     assert ledger.requests <= 1.05 * ceil(items / 100)
     assert ledger.write_units <= 1.0101 * 2 * items
+
+
+@pytest.mark.parametrize(
+    ("batch", "units"),
+    [
+        pytest.param([insert(i, i + 1, "ann", "1") for i in range(99)], 2.02, id="redelivered inserts"),
+        pytest.param([modify(i, i + 1000, "ann", "2") for i in range(99)], 4.04, id="updates"),
+        pytest.param([remove(i, i + 1000) for i in range(99)], 4.02, id="deletes"),
+        pytest.param([modify(i, i + 1000, f"user-{i}", "2") for i in range(99)], 8.02, id="renames"),
+    ],
+)
+def test_changes_of_counted_items_cost_what_the_decision_record_says(
+    batch: list[DynamoDBRecord], units: float
+) -> None:
+    ledger = InMemoryLedger()
+    function = Function(ledger, InMemoryParking())
+    function.invoke([insert(i, i + 1, "ann", "1") for i in range(99)])
+    ledger.write_units = 0
+
+    function.invoke(batch)
+
+    assert ledger.write_units / len(batch) == pytest.approx(units, abs=0.05)
