@@ -11,6 +11,7 @@ from botocore.exceptions import (
     HTTPClientError,
     IncompleteReadError,
 )
+from botocore.loaders import Loader
 from botocore.parsers import ResponseParserError
 
 from handlers.shared.errors import RefusedError, RetryableError
@@ -44,9 +45,23 @@ _RETRYABLE_CODES = frozenset(
 )
 
 
+class _OneServiceLoader(Loader):
+    """botocore's loader, but for its search through every service's directory: a tenth of a cold start."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self._service = service
+
+    def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002
+        """The one that is going to be asked for."""
+        return [self._service]
+
+
 def client(service: str, connections: int) -> Any:
     """A botocore client: boto3 would add a third to a cold start, and nothing that is used here."""
-    return botocore.session.get_session().create_client(
+    session = botocore.session.Session()
+    session.register_component("data_loader", _OneServiceLoader(service))
+    return session.create_client(
         service,
         config=Config(
             connect_timeout=CONNECT_SECONDS,
