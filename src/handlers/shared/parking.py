@@ -1,0 +1,60 @@
+"""Where records go that can never succeed: the failure bucket, from which `make redrive` replays them."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from time import gmtime, strftime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from handlers.shared import aws
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_EVENT_ID = re.compile(r"[\w.:-]{1,200}", re.ASCII)
+
+
+class Parking(Protocol):
+    """A place for records."""
+
+    def park(self, key: str, document: str) -> None:
+        """Keep the document, in place of any of that key. Raises RetryableError or RefusedError."""
+
+
+class FailureBucket:
+    """Parking in S3. `client` is called when the first record is parked, which is hardly ever."""
+
+    def __init__(self, client: "Callable[[], S3Client]", bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def park(self, key: str, document: str) -> None:
+        """See Parking."""
+        try:
+            self._client().put_object(
+                Bucket=self._bucket, Key=key, Body=document.encode(), ContentType="application/json"
+            )
+        except aws.AWS_ERRORS as error:
+            raise aws.sort(error) from error
+
+
+def parked_key(function_name: str, record: Mapping[str, Any], happened: float | None) -> str:
+    """`parked/<function>/<day it happened, UTC>/<eventID>.json`: the same however often it is delivered.
+
+    `happened` is in epoch seconds. A record without a usable eventID goes by its own hash.
+    """
+    event_id = record.get("eventID")
+    if not (isinstance(event_id, str) and _EVENT_ID.fullmatch(event_id)):
+        from hashlib import sha256
+
+        event_id = sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+    day = "undated" if happened is None else strftime("%Y-%m-%d", gmtime(happened))
+    return f"parked/{function_name}/{day}/{event_id}.json"
+
+
+def parked_document(function_name: str, record: Mapping[str, Any], reason: str) -> str:
+    """The record with why and by whom it was parked.
+
+    `payload` is where an event source mapping, too, puts the records that it gives up.
+    """
+    return json.dumps({"function": function_name, "reason": reason, "payload": {"Records": [record]}})

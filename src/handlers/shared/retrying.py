@@ -1,0 +1,41 @@
+"""Trying again, for as long as an invocation has time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from handlers.shared.errors import RetryableError
+
+Result = TypeVar("Result")
+
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Exponential backoff with full jitter, until the time is up. Seconds throughout.
+
+    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+    """
+
+    remaining: Callable[[], float]
+    """Until nothing may be begun any more; what has begun by then still has time to end."""
+    sleep: Callable[[float], None]
+    random: Callable[[], float]
+    """Uniform in [0, 1)."""
+
+    def call(self, action: Callable[[], Result]) -> Result:
+        """The action's result, or the RetryableError that was its last when there is no time for another."""
+        if self.remaining() <= 0:
+            raise RetryableError("no time left to begin")
+        longest = _FIRST_PAUSE
+        while True:
+            try:
+                return action()
+            except RetryableError:
+                pause = longest * self.random()
+                if pause >= self.remaining():
+                    raise
+                self.sleep(pause)
+                longest = min(2 * longest, _LONGEST_PAUSE)

@@ -1,0 +1,31 @@
+"""Doing several things at once, within bounds."""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Protocol, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Workers(Protocol):
+    """Those who do it."""
+
+    def map(self, work: Callable[[Item], Result], items: Sequence[Item], /) -> Iterable[Result]:
+        """The results of the items, in their order; the work is done in any order, several at a time."""
+
+
+class Threads:
+    """Workers that are threads, for work that mostly waits."""
+
+    def __init__(self, limit: int) -> None:
+        self._pool = ThreadPoolExecutor(limit)
+
+    def map(self, work: Callable[[Item], Result], items: Sequence[Item], /) -> Iterable[Result]:
+        """See Workers. A single item, which is the usual batch, does not pay for a thread."""
+        if len(items) == 1:
+            return [work(items[0])]
+        # A list, because an error must not leave work behind that runs on into the next invocation.
+        futures = [self._pool.submit(work, item) for item in items]
+        wait(futures)
+        return [future.result() for future in futures]

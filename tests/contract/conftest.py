@@ -1,0 +1,144 @@
+"""Every implementation of the ports, each to be put through the same tests.
+
+The "live" ones run against the endpoint that CONTRACT_ENDPOINT_URL names, and are skipped without it. To
+run them against a local cloud that a fixture starts, override `live_endpoint`.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+from moto import mock_aws
+
+from handlers.aggregate_scores_by_user.dynamodb import DynamoDBLedger
+from handlers.aggregate_scores_by_user.ledger import Entry, Ledger
+from handlers.shared import aws
+from handlers.shared.parking import FailureBucket, Parking
+from tests.fakes.invocation import InMemoryParking
+from tests.fakes.ledger import InMemoryLedger
+
+EXPIRES_AT = 1_796_601_600
+
+
+@dataclass(frozen=True)
+class LedgerUnderTest:
+    """A ledger, and a way to see what it wrote."""
+
+    ledger: Ledger
+    entry: Callable[[str], Entry | None]
+    total: Callable[[str], tuple[Decimal, int] | None]
+
+
+@dataclass(frozen=True)
+class ParkingUnderTest:
+    """A parking, and a way to see what is parked."""
+
+    parking: Parking
+    document: Callable[[str], str]
+
+
+@pytest.fixture
+def live_endpoint() -> str | None:
+    """Where DynamoDB and S3 are, to test against; None to skip that."""
+    return os.environ.get("CONTRACT_ENDPOINT_URL")
+
+
+@pytest.fixture(params=["memory", "moto", "live"])
+def place(
+    request: pytest.FixtureRequest, live_endpoint: str | None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """Where the stores are; unless in memory, an AWS that clients find in the environment."""
+    for name in "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY":
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    place: str = request.param
+    with ExitStack() as stack:
+        if place == "moto":
+            stack.enter_context(mock_aws())
+        if place == "live":
+            if live_endpoint is None:
+                pytest.skip("there is no live endpoint: CONTRACT_ENDPOINT_URL is not set")
+            monkeypatch.setenv("AWS_ENDPOINT_URL", live_endpoint)
+        yield place
+
+
+@pytest.fixture
+def ledger_under_test(place: str) -> Iterator[LedgerUnderTest]:
+    """The fake that other tests trust, or the adapter with tables of its own."""
+    if place == "memory":
+        ledger = InMemoryLedger()
+        yield LedgerUnderTest(ledger, ledger.entries.get, ledger.totals.get)
+    else:
+        yield from _dynamodb_ledger()
+
+
+@pytest.fixture
+def parking_under_test(place: str) -> Iterator[ParkingUnderTest]:
+    """The fake that other tests trust, or the adapter with a bucket of its own."""
+    if place == "memory":
+        parking = InMemoryParking()
+        yield ParkingUnderTest(parking, parking.documents.__getitem__)
+    else:
+        yield from _failure_bucket()
+
+
+def _dynamodb_ledger() -> Iterator[LedgerUnderTest]:
+    client = aws.client("dynamodb", connections=1)
+    names = {key: f"contract-{key}-{uuid4()}" for key in ("RecordID", "Username")}
+    for (key, table), type_ in zip(names.items(), ("N", "S"), strict=True):
+        client.create_table(
+            TableName=table,
+            KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": type_}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        client.get_waiter("table_exists").wait(TableName=table)
+
+    def entry(record_id: str) -> Entry | None:
+        item = client.get_item(TableName=names["RecordID"], Key={"RecordID": {"N": record_id}}).get("Item")
+        if item is None:
+            return None
+        if "ExpiresAt" in item:
+            assert item["ExpiresAt"] == {"N": str(EXPIRES_AT)}
+            assert item.keys() == {"RecordID", "Version", "ExpiresAt"}
+            return Entry(item["Version"]["S"], None, Decimal(0))
+        return Entry(item["Version"]["S"], item["Username"]["S"], Decimal(item["Score"]["N"]))
+
+    def total(username: str) -> tuple[Decimal, int] | None:
+        item = client.get_item(TableName=names["Username"], Key={"Username": {"S": username}}).get("Item")
+        return item and (Decimal(item["Score"]["N"]), int(item["RecordCount"]["N"]))
+
+    ledger = DynamoDBLedger(
+        client,
+        ledger_table=names["RecordID"],
+        totals_table=names["Username"],
+        expires_at=lambda: EXPIRES_AT,
+    )
+    try:
+        yield LedgerUnderTest(ledger, entry, total)
+    finally:
+        for table in names.values():
+            client.delete_table(TableName=table)
+
+
+def _failure_bucket() -> Iterator[ParkingUnderTest]:
+    client = aws.client("s3", connections=1)
+    bucket = f"contract-{uuid4()}"
+    client.create_bucket(Bucket=bucket)
+    keys: set[str] = set()
+
+    def document(key: str) -> str:
+        keys.add(key)
+        text: str = client.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+        return text
+
+    try:
+        yield ParkingUnderTest(FailureBucket(lambda: client, bucket), document)
+    finally:
+        for key in keys:
+            client.delete_object(Bucket=bucket, Key=key)
+        client.delete_bucket(Bucket=bucket)

@@ -1,0 +1,81 @@
+"""What an invocation brings with it, in memory."""
+
+import io
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
+from random import Random
+from typing import TypeVar
+
+from handlers.aggregate_scores_by_user.handler import Aggregator
+from handlers.aggregate_scores_by_user.ledger import Ledger
+from handlers.shared.lambda_types import BatchResponse, DynamoDBRecord
+from handlers.shared.log import BatchLog
+from handlers.shared.retrying import Patience
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def nothing(key: str) -> None:
+    """A hook that does nothing."""
+
+
+class InMemoryParking:
+    """Parking whose hook `before` may raise."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, str] = {}
+        self.before: Callable[[str], None] = nothing
+
+    def park(self, key: str, document: str) -> None:
+        """See Parking."""
+        self.before(key)
+        self.documents[key] = document
+
+
+class ShuffledWorkers:
+    """Workers who do one thing at a time, in an order that only the seed knows."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+
+    def map(self, work: Callable[[Item], Result], items: Sequence[Item], /) -> Iterable[Result]:
+        """See Workers."""
+        order = self._random.sample(range(len(items)), len(items))
+        results = {index: work(items[index]) for index in order}
+        return [results[index] for index in range(len(items))]
+
+
+class Function:
+    """AggregateScoresByUser with its stores in memory and a clock that moves when it is looked at."""
+
+    def __init__(
+        self, ledger: Ledger, parking: InMemoryParking, random: Random | None = None, seconds: float = 10
+    ) -> None:
+        self._random = random or Random(0)  # noqa: S311
+        self._seconds = seconds
+        self.pauses: list[float] = []
+        self.log = io.StringIO()
+        self._aggregator = Aggregator(
+            ledger=ledger,
+            parking=parking,
+            workers=ShuffledWorkers(self._random),
+            function_name="AggregateScoresByUser",
+            metrics_namespace="GameScores",
+            clock=lambda: 1_795_392_002.5,
+        )
+
+    def invoke(self, records: list[DynamoDBRecord]) -> BatchResponse:
+        """Deliver a batch."""
+        self.pauses.clear()
+        ticks = count()
+
+        def remaining() -> float:
+            return self._seconds - sum(self.pauses) - next(ticks) / 100
+
+        patience = Patience(remaining, self.pauses.append, self._random.random)
+        log = BatchLog("request", clock=lambda: 0, stream=self.log)
+        try:
+            return self._aggregator.aggregate(records, patience, log)
+        finally:
+            log.write()

@@ -1,0 +1,415 @@
+"""What the function does with a batch, from the records to the response, its stores in memory."""
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from handlers.aggregate_scores_by_user.ledger import Transaction
+from handlers.shared.errors import RefusedError, RetryableError
+from handlers.shared.lambda_types import DynamoDBRecord
+from tests.fakes.invocation import Function, InMemoryParking
+from tests.fakes.ledger import OVERFLOW, InMemoryLedger
+from tests.fakes.stream import insert, modify, remove, stream_record
+
+DONE: dict[str, Any] = {"batchItemFailures": []}
+LARGEST = "9" * 38 + "0" * 88
+
+
+def failed(sequence_number: int) -> dict[str, Any]:
+    return {"batchItemFailures": [{"itemIdentifier": str(sequence_number)}]}
+
+
+def parked_at(sequence_number: int) -> str:
+    return f"parked/AggregateScoresByUser/2026-11-23/event-{sequence_number}.json"
+
+
+def failing(error: Exception, when: Callable[[Transaction], bool], times: int = 10**6) -> Any:
+    def hook(transaction: Transaction) -> None:
+        nonlocal times
+        if times and when(transaction):
+            times -= 1
+            raise error
+
+    return hook
+
+
+def of(username: str) -> Callable[[Transaction], bool]:
+    return lambda transaction: username in [add.username for add in transaction.adds]
+
+
+@pytest.fixture
+def ledger() -> InMemoryLedger:
+    return InMemoryLedger()
+
+
+@pytest.fixture
+def parking() -> InMemoryParking:
+    return InMemoryParking()
+
+
+@pytest.fixture
+def function(ledger: InMemoryLedger, parking: InMemoryParking) -> Function:
+    return Function(ledger, parking)
+
+
+def test_an_insert_is_counted(function: Function, ledger: InMemoryLedger) -> None:
+    assert function.invoke([insert(1, 1, "ann", "42")]) == DONE
+
+    assert ledger.totals == {"ann": (Decimal(42), 1)}
+
+
+def test_an_empty_batch_is_done(function: Function, ledger: InMemoryLedger) -> None:
+    assert function.invoke([]) == DONE
+
+    assert ledger.requests == 0
+
+
+def test_an_update_counts_as_the_difference(function: Function, ledger: InMemoryLedger) -> None:
+    function.invoke([insert(1, 1, "ann", "42")])
+    function.invoke([modify(1, 2, "ann", "40.5")])
+
+    assert ledger.totals == {"ann": (Decimal("40.5"), 1)}
+
+
+def test_an_update_of_something_else_moves_the_version_and_leaves_the_total(
+    function: Function, ledger: InMemoryLedger
+) -> None:
+    function.invoke([insert(1, 1, "ann", "42")])
+    added: list[int] = []
+    ledger.after = lambda transaction: added.append(len(transaction.adds))
+    function.invoke([modify(1, 2, "ann", "42.0")])
+
+    assert added == [0]
+    assert ledger.entries["1"].version.endswith("2")
+
+
+def test_a_change_of_username_moves_the_score(function: Function, ledger: InMemoryLedger) -> None:
+    function.invoke([insert(1, 1, "ann", "42"), insert(2, 2, "ann", "1")])
+    function.invoke([modify(1, 3, "bob", "43")])
+
+    assert ledger.totals == {"ann": (Decimal(1), 1), "bob": (Decimal(43), 1)}
+
+
+def test_a_user_whose_records_are_all_gone_reads_zero_of_zero(
+    function: Function, ledger: InMemoryLedger
+) -> None:
+    function.invoke([insert(1, 1, "ann", "42")])
+    function.invoke([remove(1, 2)])
+
+    assert ledger.totals == {"ann": (Decimal(0), 0)}
+
+
+def test_a_delete_leaves_a_tombstone_even_where_nothing_was_counted(
+    function: Function, ledger: InMemoryLedger
+) -> None:
+    function.invoke([remove(1, 2)])
+    function.invoke([insert(1, 1, "ann", "42")])
+
+    assert ledger.totals == {}
+
+
+def test_an_item_inserted_again_after_its_delete_counts_again(
+    function: Function, ledger: InMemoryLedger
+) -> None:
+    function.invoke([insert(1, 1, "ann", "42")])
+    function.invoke([remove(1, 2)])
+    function.invoke([insert(1, 3, "ann", "7")])
+
+    assert ledger.totals == {"ann": (Decimal(7), 1)}
+
+
+def test_all_of_an_items_life_in_one_batch_counts_as_its_end(
+    function: Function, ledger: InMemoryLedger
+) -> None:
+    batch = [insert(1, 1, "ann", "1"), modify(1, 2, "bob", "2"), remove(1, 3), insert(1, 4, "cid", "3")]
+
+    assert function.invoke(batch) == DONE
+
+    assert ledger.totals == {"cid": (Decimal(3), 1)}
+    assert ledger.requests == 1
+
+
+def test_a_redelivered_batch_changes_nothing(function: Function, ledger: InMemoryLedger) -> None:
+    batch = [insert(1, 1, "ann", "1"), insert(2, 2, "bob", "2"), modify(1, 3, "bob", "5"), remove(2, 4)]
+    function.invoke(batch)
+    totals = dict(ledger.totals)
+
+    assert function.invoke(batch) == DONE
+
+    assert ledger.totals == totals == {"bob": (Decimal(5), 1)}
+
+
+def test_a_batch_cut_differently_counts_only_what_is_new(function: Function, ledger: InMemoryLedger) -> None:
+    batch = [insert(i, i, "ann", "1") for i in range(1, 200)]
+    function.invoke(batch[:70])
+    function.invoke(batch[40:])
+
+    assert ledger.totals == {"ann": (Decimal(199), 199)}
+
+
+def test_a_stale_record_replayed_days_later_changes_nothing(
+    function: Function, ledger: InMemoryLedger
+) -> None:
+    function.invoke([insert(1, 9, "ann", "1"), modify(1, 10, "ann", "2")])
+    function.invoke([insert(1, 9, "ann", "1")])
+
+    assert ledger.totals == {"ann": (Decimal(2), 1)}
+
+
+def test_an_entry_whose_tombstone_expired_meanwhile_is_no_obstacle(
+    function: Function, ledger: InMemoryLedger
+) -> None:
+    function.invoke([remove(1, 1)])
+    ledger.after = lambda _: None
+
+    def expire(transaction: Transaction) -> None:
+        if transaction.puts[0].replaces is not None:
+            ledger.entries.clear()
+
+    ledger.before = expire
+    assert function.invoke([insert(1, 2, "ann", "1")]) == DONE
+
+    assert ledger.totals == {"ann": (Decimal(1), 1)}
+
+
+def test_another_copy_of_the_function_that_was_faster_is_not_counted_twice(
+    function: Function, ledger: InMemoryLedger
+) -> None:
+    batch = [insert(1, 1, "ann", "1"), insert(2, 2, "ann", "2")]
+
+    def race(_: Transaction) -> None:
+        ledger.before = lambda _: None
+        Function(ledger, InMemoryParking()).invoke(batch[:1])
+
+    ledger.before = race
+    assert function.invoke(batch) == DONE
+
+    assert ledger.totals == {"ann": (Decimal(3), 2)}
+
+
+def test_a_throttle_is_waited_out(function: Function, ledger: InMemoryLedger) -> None:
+    ledger.before = failing(RetryableError("throttled"), of("ann"), times=5)
+
+    assert function.invoke([insert(1, 1, "ann", "1")]) == DONE
+
+    assert len(function.pauses) == 5
+    assert ledger.totals == {"ann": (Decimal(1), 1)}
+
+
+def test_a_lost_acknowledgement_is_harmless(function: Function, ledger: InMemoryLedger) -> None:
+    ledger.after = failing(RetryableError("no answer"), of("ann"), times=1)
+
+    assert function.invoke([insert(1, 1, "ann", "1")]) == DONE
+
+    assert ledger.totals == {"ann": (Decimal(1), 1)}
+
+
+def test_what_time_did_not_suffice_for_is_reported_and_nothing_behind_it_is_claimed(
+    function: Function, ledger: InMemoryLedger
+) -> None:
+    ledger.before = failing(RetryableError("throttled"), of("bob"))
+    batch = [insert(i, i, "ann", "1") for i in range(1, 100)]
+    batch += [insert(100, 100, "bob", "1"), modify(100, 101, "bob", "2"), insert(102, 102, "cid", "1")]
+
+    assert function.invoke(batch) == failed(100)
+
+    assert sum(function.pauses) <= 10
+    assert ledger.totals == {"ann": (Decimal(99), 99)}
+
+
+def test_the_first_of_several_changes_folded_together_is_reported(
+    function: Function, ledger: InMemoryLedger
+) -> None:
+    ledger.before = failing(RetryableError("throttled"), lambda _: True)
+    batch = [remove(5, 1), insert(1, 2, "ann", "1"), modify(1, 3, "ann", "2")]
+
+    assert function.invoke(batch[1:]) == failed(2)
+    assert function.invoke(batch[::-1]) == failed(3)
+
+
+def test_nothing_is_begun_without_time(ledger: InMemoryLedger, parking: InMemoryParking) -> None:
+    function = Function(ledger, parking, seconds=0)
+
+    assert function.invoke([insert(1, 1, "ann", "1"), stream_record("?", 2, 2)]) == failed(1)
+
+    assert (ledger.requests, parking.documents) == (0, {})
+
+
+def test_a_missing_grant_fails_the_batch_at_once_and_parks_nothing(
+    function: Function, ledger: InMemoryLedger, parking: InMemoryParking
+) -> None:
+    ledger.before = failing(RefusedError("AccessDeniedException: no"), lambda _: True)
+    batch = [insert(i, i, "ann", "1") for i in range(1, 300)] + [modify(300, 300, "bob", "1")]
+
+    assert function.invoke(batch) == failed(1)
+
+    assert function.pauses == []
+    assert parking.documents == {}
+    assert "AccessDeniedException" in function.log.getvalue()
+
+
+def test_poison_is_parked_whole_and_the_rest_of_its_batch_is_counted(
+    function: Function, ledger: InMemoryLedger, parking: InMemoryParking
+) -> None:
+    poison = insert(2, 2, "ann", "1")
+    poison["dynamodb"]["NewImage"]["Score"] = {"S": "lots"}
+
+    assert function.invoke([insert(1, 1, "ann", "1"), poison, insert(3, 3, "ann", "1")]) == DONE
+
+    assert ledger.totals == {"ann": (Decimal(2), 2)}
+    assert {key: json.loads(document) for key, document in parking.documents.items()} == {
+        parked_at(2): {
+            "function": "AggregateScoresByUser",
+            "reason": "Score is missing or is not of type N",
+            "payload": {"Records": [poison]},
+        }
+    }
+
+
+def test_an_update_to_poison_takes_back_what_its_item_had_counted(
+    function: Function, ledger: InMemoryLedger
+) -> None:
+    poison = stream_record("MODIFY", 1, 2, {"RecordID": {"N": "1"}})
+    function.invoke([insert(1, 1, "ann", "42")])
+    function.invoke([poison])
+
+    assert ledger.totals == {"ann": (Decimal(0), 0)}
+
+
+def test_a_parked_record_counts_when_a_later_release_can_read_it(
+    function: Function, ledger: InMemoryLedger
+) -> None:
+    poison = insert(1, 1, "ann", "42")
+    del poison["dynamodb"]["NewImage"]["Score"]
+    function.invoke([poison])
+    function.invoke([insert(1, 1, "ann", "42")])
+    assert ledger.totals == {"ann": (Decimal(42), 1)}
+
+    function.invoke([poison])
+    assert ledger.totals == {"ann": (Decimal(42), 1)}, "an earlier release must not undo a later one"
+
+
+def test_poison_that_cannot_be_parked_is_reported_though_the_rest_is_counted(
+    function: Function, ledger: InMemoryLedger, parking: InMemoryParking
+) -> None:
+    parking.before = failing(RefusedError("NoSuchBucket: no"), lambda _: True)
+
+    response = function.invoke([insert(1, 1, "ann", "1"), stream_record("?", 2, 2), insert(3, 3, "ann", "1")])
+
+    assert response == failed(2)
+    assert ledger.totals == {"ann": (Decimal(2), 2)}
+
+
+@pytest.mark.parametrize("body", [None, {}, "text"])
+def test_unparked_poison_without_a_sequence_number_fails_the_whole_batch(
+    body: Any, function: Function, parking: InMemoryParking
+) -> None:
+    parking.before = failing(RefusedError("NoSuchBucket: no"), lambda _: True)
+    nameless: Any = {"eventName": "INSERT", "dynamodb": body}
+
+    assert function.invoke([nameless]) == {"batchItemFailures": [{"itemIdentifier": ""}]}
+
+
+def test_a_score_that_overflows_its_total_is_parked_and_the_rest_is_counted(
+    function: Function, ledger: InMemoryLedger, parking: InMemoryParking
+) -> None:
+    function.invoke([insert(1, 1, "ann", LARGEST)])
+    batch = [insert(2, 2, "ann", "-1" + "0" * 100), insert(3, 3, "ann", LARGEST), insert(4, 4, "bob", "1")]
+
+    assert function.invoke(batch) == DONE
+
+    assert ledger.totals["ann"] == (Decimal(int(LARGEST) - 10**100), 2)
+    assert ledger.totals["bob"] == (Decimal(1), 1)
+    assert [json.loads(document)["reason"] for document in parking.documents.values()] == [OVERFLOW]
+    assert parked_at(3) in parking.documents
+
+
+def test_an_update_that_overflows_takes_back_the_old_score_and_counts_on_a_later_replay(
+    function: Function, ledger: InMemoryLedger, parking: InMemoryParking
+) -> None:
+    function.invoke([insert(1, 1, "ann", LARGEST), insert(2, 2, "ann", "-1" + "0" * 100)])
+    function.invoke([modify(2, 3, "ann", LARGEST)])
+    assert ledger.totals == {"ann": (Decimal(LARGEST), 1)}
+    assert parking.documents.keys() == {parked_at(3)}
+
+    function.invoke([remove(1, 4)])
+    function.invoke([modify(2, 3, "ann", LARGEST)])
+    assert ledger.totals == {"ann": (Decimal(LARGEST), 1)}
+
+
+def test_scores_too_far_apart_to_add_up_are_tried_one_by_one(
+    function: Function, ledger: InMemoryLedger, parking: InMemoryParking
+) -> None:
+    assert function.invoke([insert(1, 1, "ann", "1E+100"), insert(2, 2, "ann", "1E-100")]) == DONE
+
+    assert ledger.totals == {"ann": (Decimal("1E+100"), 1)}
+    assert parking.documents.keys() == {parked_at(2)}
+
+
+def test_a_delete_that_would_overflow_is_parked(
+    function: Function, ledger: InMemoryLedger, parking: InMemoryParking
+) -> None:
+    function.invoke([insert(1, 1, "ann", "-" + LARGEST), insert(2, 2, "ann", LARGEST)])
+    function.invoke([insert(3, 3, "ann", LARGEST)])
+
+    assert function.invoke([remove(1, 4)]) == DONE
+
+    assert parking.documents.keys() == {parked_at(4)}
+
+
+def test_the_summary_of_a_batch_is_one_line_that_is_its_metrics_too(
+    function: Function, ledger: InMemoryLedger
+) -> None:
+    function.invoke([insert(1, 1, "ann", "1")])
+    function.log.truncate(0)
+    function.log.seek(0)
+    unreadable: DynamoDBRecord = stream_record("?", 9, 9)
+    batch = [insert(1, 1, "ann", "1"), insert(2, 2, "ann", "1"), modify(2, 3, "ann", "2"), unreadable]
+
+    function.invoke(batch)
+
+    warning, summary = map(json.loads, function.log.getvalue().splitlines())
+    assert warning["level"] == "WARN"
+    assert warning["reasons"] == {"eventName is unknown": 1}
+    directive = summary.pop("_aws")
+    assert summary == {
+        "timestamp": "1970-01-01T00:00:00.000Z",
+        "level": "INFO",
+        "message": "Successfully processed 4 records.",
+        "requestId": "request",
+        "FunctionName": "AggregateScoresByUser",
+        "Records": 4,
+        "Applied": 2,
+        "Duplicates": 1,
+        "Folded": 1,
+        "Parked": 1,
+        "Failed": 0,
+        "Transactions": 3,
+        "Latency": 2500,
+    }
+    assert directive["Timestamp"] == 1_795_392_002_500
+    (metrics,) = directive["CloudWatchMetrics"]
+    assert (metrics["Namespace"], metrics["Dimensions"]) == ("GameScores", [["FunctionName"]])
+    names = {metric["Name"] for metric in metrics["Metrics"]}
+    assert names == {
+        "Records",
+        "Applied",
+        "Duplicates",
+        "Folded",
+        "Parked",
+        "Failed",
+        "Transactions",
+        "Latency",
+    }
+
+
+@pytest.mark.parametrize("at", [None, "now", float("nan"), -1.0, 1e300])
+def test_a_batch_of_unknown_age_has_no_latency(at: Any, function: Function) -> None:
+    record = stream_record("REMOVE", 1, 1, ApproximateCreationDateTime=at)
+
+    assert function.invoke([record]) == DONE
+
+    assert "Latency" not in function.log.getvalue()

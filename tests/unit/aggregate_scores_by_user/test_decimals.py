@@ -1,0 +1,48 @@
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.aggregate_scores_by_user import decimals
+
+storable = st.decimals(allow_nan=False, allow_infinity=False).filter(decimals.is_storable)
+
+
+@pytest.mark.parametrize(
+    "text", ["0", "-0", "42", "-1.5", "+.5", "5.", "1e3", "9" * 38, "1E+125", "-1E-130", "0" * 50 + "1"]
+)
+def test_a_number_that_dynamodb_holds_is_read_exactly(text: str) -> None:
+    assert decimals.parse(text) == Decimal(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "abc", "NaN", "Infinity", "-sNaN", "1_000", " 1", "1\n", "٣", "1e", "0x10", "1" * 401]
+)
+def test_what_only_python_takes_for_a_number_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a number"):
+        decimals.parse(text)
+
+
+@pytest.mark.parametrize("text", ["1" * 39, "1.0000000000000000000000000000000000000001", "1E126", "1E-131"])
+def test_a_number_beyond_dynamodbs_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="does not fit"):
+        decimals.parse(text)
+
+
+@given(storable)
+def test_a_number_survives_being_spelled(number: Decimal) -> None:
+    assert decimals.parse(decimals.spell(number)) == number
+
+
+@pytest.mark.parametrize(
+    ("number", "spelling"),
+    [("1E+3", "1000"), ("1000.000", "1000"), ("-0.00", "0"), ("12E-3", "0.012"), ("-7", "-7")],
+)
+def test_a_number_has_one_spelling_without_an_exponent(number: str, spelling: str) -> None:
+    assert decimals.spell(Decimal(number)) == spelling
+
+
+@given(storable, storable)
+def test_sums_and_differences_are_exact(one: Decimal, other: Decimal) -> None:
+    assert decimals.subtract(decimals.add(one, other), other) == one

@@ -1,0 +1,97 @@
+"""The function as Lambda calls it, its stores in moto."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from handlers.aggregate_scores_by_user import handler as module
+from tests.fakes.stream import insert, modify, stream_record
+
+
+class Context:
+    aws_request_id = "request"
+    function_name = "AggregateScoresByUser"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 60_000
+
+
+@pytest.fixture
+def stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    environment = {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "TOTALS_TABLE": "totals",
+        "LEDGER_TABLE": "ledger",
+        "FAILURE_BUCKET": "failures",
+        "CONCURRENCY": "1",  # moto copies whole tables, and not under a lock
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    module._aggregator.cache_clear()
+    with mock_aws():
+        client = boto3.client("dynamodb")
+        for table, key, type_ in ("totals", "Username", "S"), ("ledger", "RecordID", "N"):
+            client.create_table(
+                TableName=table,
+                KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": key, "AttributeType": type_}],  # type: ignore[typeddict-item]
+                BillingMode="PAY_PER_REQUEST",
+            )
+        boto3.client("s3").create_bucket(Bucket="failures")
+        yield
+    module._aggregator.cache_clear()
+
+
+def test_a_batch_reaches_the_tables_and_the_bucket(stores: None, capsys: pytest.CaptureFixture[str]) -> None:
+    batch = [insert(i, i, f"user-{i % 3}", "1.5") for i in range(1, 300)]
+    batch += [modify(1, 300, "ann", "7"), stream_record("?", 301, 301)]
+
+    response = module.handler({"Records": batch}, Context())
+
+    assert response == {"batchItemFailures": []}
+    items = boto3.resource("dynamodb").Table("totals").scan()["Items"]
+    assert {item["Username"]: (str(item["Score"]), item["RecordCount"]) for item in items} == {
+        "ann": ("7", 1),
+        "user-0": ("148.5", 99),
+        "user-1": ("148.5", 99),
+        "user-2": ("150.0", 100),
+    }
+    parked = boto3.client("s3").get_object(
+        Bucket="failures", Key="parked/AggregateScoresByUser/2026-11-23/event-301.json"
+    )
+    assert json.loads(parked["Body"].read())["payload"]["Records"] == batch[-1:]
+    summary: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert summary["message"] == "Successfully processed 301 records."
+
+
+def test_an_event_that_is_no_batch_is_named_as_such(stores: None) -> None:
+    event: Any = {"key1": "value1"}
+
+    with pytest.raises(ValueError, match="no Records"):
+        module.handler(event, Context())
+
+
+def test_the_function_loads_without_an_environment_and_without_boto3() -> None:
+    program = (
+        "import sys, handlers.aggregate_scores_by_user.handler;"
+        "sys.exit(', '.join({'boto3', 's3transfer'} & set(sys.modules)) or 0)"
+    )
+
+    loaded = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"PYTHONPATH": "src"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (loaded.returncode, loaded.stderr) == (0, "")
+    assert json.loads(loaded.stdout)["message"] == "Loading function"

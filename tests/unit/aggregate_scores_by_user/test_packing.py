@@ -1,0 +1,134 @@
+"""What is packed together, and what it costs against the floor."""
+
+from collections import Counter
+from math import ceil
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.aggregate_scores_by_user.change import parse
+from handlers.aggregate_scores_by_user.ledger import Entry, Task, first_try, plan, transaction
+from handlers.aggregate_scores_by_user.packing import Stage, pack
+from handlers.shared.lambda_types import DynamoDBRecord
+from tests.fakes.invocation import Function, InMemoryParking
+from tests.fakes.ledger import InMemoryLedger
+from tests.fakes.stream import insert, modify, remove
+
+RECORDS = 10_000
+
+
+def sizes(stage: Stage) -> list[list[int]]:
+    return [[sum(map(len, transaction(bin_))) for bin_ in lane] for lane in stage]
+
+
+def inserts(users: list[str]) -> list[Task]:
+    return [first_try(parse(insert(i, i + 1, user, "1"), i)) for i, user in enumerate(users)]
+
+
+def test_full_bins_of_a_user_form_a_lane_and_remainders_share_one() -> None:
+    stages = pack(inserts(["ann"] * 199 + ["bob"] * 100))
+
+    assert [sizes(stage) for stage in stages] == [[[100, 100], [100]], [[4]]]
+
+
+def test_a_remainder_that_is_cut_runs_in_two_stages() -> None:
+    stages = pack(inserts(["ann"] * 60 + ["bob"] * 60))
+
+    assert [sizes(stage) for stage in stages] == [[[100]], [[23]]]
+
+
+def test_deletes_of_unknown_users_run_all_at_once() -> None:
+    stages = pack([first_try(parse(remove(i, i + 1), i)) for i in range(250)])
+
+    assert [sizes(stage) for stage in stages] == [[[100], [100]], [[50]]]
+
+
+def test_changes_that_are_likely_to_fail_do_not_take_inserts_with_them() -> None:
+    """An update among 98 inserts would cancel them all: 400 write units in two requests, not 206 in three."""
+    update = first_try(parse(modify(99, 1, "bob", "1"), 0))
+
+    stages = pack([*inserts(["ann"] * 98), update])
+
+    assert [sizes(stage) for stage in stages] == [[[99]], [[2]]]
+
+
+def test_a_task_alone_shares_nothing_but_its_users_lane() -> None:
+    tasks = inserts(["ann"] * 4)
+    tasks[1:3] = [task._replace(is_alone=True) for task in tasks[1:3]]
+
+    assert [sizes(stage) for stage in pack(tasks)] == [[[2, 2]], [[3]]]
+
+
+users = st.sampled_from("abcdefgh")
+renames = st.tuples(users, users, st.booleans(), st.booleans())
+
+
+@given(st.lists(renames, min_size=1, max_size=40), st.integers(1, 20))
+def test_every_task_runs_once_and_lanes_of_a_stage_share_no_user(
+    moves: list[tuple[str, str, bool, bool]], times: int
+) -> None:
+    tasks = []
+    for i, (old, new, is_sure, is_alone) in enumerate(moves * times):
+        change = parse(modify(i, i + 1, new, "1"), i)
+        tasks.append(plan(change, Entry("", old, change.score), is_sure=is_sure, is_alone=is_alone))
+
+    stages = pack(tasks)
+
+    ran = [task for stage in stages for lane in stage for bin_ in lane for task in bin_]
+    assert Counter(ran) == Counter(tasks)
+    for stage in stages:
+        owners = Counter(
+            user for lane in stage for user in {u for bin_ in lane for task in bin_ for u in task.users}
+        )
+        assert all(count == 1 for count in owners.values())
+        assert all(1 <= size <= 100 for lane in sizes(stage) for size in lane)
+        assert all(len(bin_) == 1 or not any(t.is_alone for t in bin_) for lane in stage for bin_ in lane)
+
+
+EVEN = [f"user-{i % 100}" for i in range(RECORDS)]
+ZIPF = [f"user-{min(RECORDS // (i + 1), 500)}" for i in range(RECORDS)]
+
+
+@pytest.mark.parametrize(
+    ("names", "requests"),
+    [
+        pytest.param(EVEN, 102, id="a hundred users"),
+        pytest.param([f"user-{i}" for i in range(RECORDS)], 200, id="all users distinct"),
+        pytest.param(["ann"] * RECORDS, 102, id="one hot user"),
+        pytest.param([f"user-{i % 200}" for i in range(RECORDS)], 104, id="half bins"),
+        pytest.param(ZIPF, None, id="zipf"),
+    ],
+)
+def test_requests_and_write_units_are_close_to_the_floor(names: list[str], requests: int | None) -> None:
+    ledger = InMemoryLedger()
+    records = [insert(i, i + 1, name, "1") for i, name in enumerate(names)]
+
+    Function(ledger, InMemoryParking()).invoke(records)
+
+    items = RECORDS + len(set(names))
+    assert requests in (None, ledger.requests)
+    assert ledger.requests <= 1.05 * ceil(items / 100)
+    assert ledger.write_units <= 1.0101 * 2 * items
+
+
+@pytest.mark.parametrize(
+    ("batch", "units"),
+    [
+        pytest.param([insert(i, i + 1, "ann", "1") for i in range(99)], 2.02, id="redelivered inserts"),
+        pytest.param([modify(i, i + 1000, "ann", "2") for i in range(99)], 4.04, id="updates"),
+        pytest.param([remove(i, i + 1000) for i in range(99)], 4.02, id="deletes"),
+        pytest.param([modify(i, i + 1000, f"user-{i}", "2") for i in range(99)], 8.02, id="renames"),
+    ],
+)
+def test_changes_of_counted_items_cost_what_the_decision_record_says(
+    batch: list[DynamoDBRecord], units: float
+) -> None:
+    ledger = InMemoryLedger()
+    function = Function(ledger, InMemoryParking())
+    function.invoke([insert(i, i + 1, "ann", "1") for i in range(99)])
+    ledger.write_units = 0
+
+    function.invoke(batch)
+
+    assert ledger.write_units / len(batch) == pytest.approx(units, abs=0.05)

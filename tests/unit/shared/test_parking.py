@@ -1,0 +1,38 @@
+import json
+from typing import Any
+
+import pytest
+
+from handlers.shared.parking import parked_document, parked_key
+
+
+def test_a_key_tells_the_function_the_day_and_the_event() -> None:
+    key = parked_key("F", {"eventID": "shardId-000000000000:495"}, 1_795_392_000.5)
+
+    assert key == "parked/F/2026-11-23/shardId-000000000000:495.json"
+
+
+@pytest.mark.parametrize("event_id", [None, 7, "", "../up", "x" * 201, "ü"])
+def test_a_record_without_a_usable_event_id_goes_by_its_hash(event_id: Any) -> None:
+    record, other = {"eventID": event_id, "n": 1}, {"eventID": event_id, "n": 2}
+
+    key = parked_key("F", record, 0)
+
+    assert key.startswith("parked/F/1970-01-01/")
+    assert len(key.removeprefix("parked/F/1970-01-01/")) == len(".json") + 64
+    assert key == parked_key("F", dict(reversed(record.items())), 0)
+    assert key != parked_key("F", other, 0)
+
+
+def test_a_record_of_no_time_is_undated() -> None:
+    assert parked_key("F", {"eventID": "e"}, None) == "parked/F/undated/e.json"
+
+
+def test_a_document_has_the_record_where_event_source_mappings_put_theirs() -> None:
+    record = {"eventID": "e", "text": "\ud800"}
+
+    assert json.loads(parked_document("F", record, "why")) == {
+        "function": "F",
+        "reason": "why",
+        "payload": {"Records": [record]},
+    }
