@@ -146,9 +146,7 @@ def is_caught(mutant: Mutant, copy: Path, histories: int) -> bool:
     file = copy / FUNCTION / mutant.file
     original = file.read_text()
     if original.count(mutant.text) != 1:
-        raise SystemExit(
-            f"{mutant.file} does not have this exactly once, so bring it up to date: {mutant.text}"
-        )
+        raise SystemExit(f"{mutant.file} does not have this exactly once, so bring it up to date: {mutant.text}")
     file.write_text(original.replace(mutant.text, mutant.instead))
     # To shrink a failure that is wanted would take most of the time.
     options = ["--hypothesis-profile=unshrunk"] if "property" in mutant.tests else []

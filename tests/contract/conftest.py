@@ -1,10 +1,5 @@
-"""Every implementation of the ports, each to be put through the same tests.
+"""Every implementation of the ports, each to be put through the same tests."""
 
-The "live" ones run against the endpoint that CONTRACT_ENDPOINT_URL names, and are skipped without it. To
-run them against a local cloud that a fixture starts, override `live_endpoint`.
-"""
-
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,8 +13,10 @@ from handlers.aggregate_scores_by_user.dynamodb import DynamoDBLedger
 from handlers.aggregate_scores_by_user.ledger import Entry, Ledger
 from handlers.shared import aws
 from handlers.shared.parking import FailureBucket, Parking
+from localcloud.cloud import LocalCloud
 from tests.fakes.invocation import InMemoryParking
 from tests.fakes.ledger import InMemoryLedger
+from tests.integration.deployment import free_port
 
 EXPIRES_AT = 1_796_601_600
 
@@ -41,28 +38,30 @@ class ParkingUnderTest:
     document: Callable[[str], str]
 
 
-@pytest.fixture
-def live_endpoint() -> str | None:
-    """Where DynamoDB and S3 are, to test against; None to skip that."""
-    return os.environ.get("CONTRACT_ENDPOINT_URL")
+@pytest.fixture(scope="session")
+def live_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A local cloud of these tests' own."""
+    port, cloud = free_port(), LocalCloud(tmp_path_factory.mktemp("contract"))
+    try:
+        cloud.up(port)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        cloud.down()
 
 
-@pytest.fixture(params=["memory", "moto", "live"])
-def place(
-    request: pytest.FixtureRequest, live_endpoint: str | None, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str]:
+@pytest.fixture(params=["memory", "moto", "local cloud"])
+def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Where the stores are; unless in memory, an AWS that clients find in the environment."""
     for name in "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY":
-        monkeypatch.setenv(name, "testing")
+        monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     place: str = request.param
     with ExitStack() as stack:
         if place == "moto":
             stack.enter_context(mock_aws())
-        if place == "live":
-            if live_endpoint is None:
-                pytest.skip("there is no live endpoint: CONTRACT_ENDPOINT_URL is not set")
-            monkeypatch.setenv("AWS_ENDPOINT_URL", live_endpoint)
+        if place == "local cloud":
+            monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue("live_endpoint"))
         yield place
 
 

@@ -52,7 +52,7 @@ class Function:
     def __init__(
         self, ledger: Ledger, parking: InMemoryParking, random: Random | None = None, seconds: float = 10
     ) -> None:
-        self._random = random or Random(0)  # noqa: S311
+        self._random = random or Random(0)
         self._seconds = seconds
         self.pauses: list[float] = []
         self.log = io.StringIO()

@@ -45,7 +45,7 @@ def test_totals_equal_the_sums_whatever_happened_on_the_way(
 ) -> None:
     note(f"seed {seed}")
     table = played(history, first_sequence_number=10**22 - seed % 10)
-    world = World(table, Random(seed))  # noqa: S311
+    world = World(table, Random(seed))
 
     world.drain_in_turns(consumers=1 + seed % 2)
     world.redrive()

@@ -42,9 +42,7 @@ def parse(record: DynamoDBRecord, position: int) -> Change:
             image = body.get("NewImage")
             if not isinstance(image, dict):
                 raise PoisonRecordError("NewImage is missing")
-            return Change(
-                record_id, version, _username(image), _score(image), event_name == "INSERT", position
-            )
+            return Change(record_id, version, _username(image), _score(image), event_name == "INSERT", position)
         case _:
             raise PoisonRecordError("eventName is unknown")
 

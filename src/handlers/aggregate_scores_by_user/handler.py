@@ -91,9 +91,7 @@ class Aggregator:
         log.info(f"Successfully processed {done} records.", **metrics)
         return batch_response(_sequence_number(records[done]) if failed else None)
 
-    def _park(
-        self, records: list[DynamoDBRecord], poison: Mapping[int, str], patience: Patience
-    ) -> dict[int, str]:
+    def _park(self, records: list[DynamoDBRecord], poison: Mapping[int, str], patience: Patience) -> dict[int, str]:
         """Park the records at these positions, for these reasons; return those that could not be, and why."""
 
         def park(position: int) -> str | None:
@@ -115,9 +113,7 @@ def handler(event: DynamoDBEvent, context: LambdaContext) -> BatchResponse:
     log = BatchLog(context.aws_request_id)
     try:
         aggregator, margin = _aggregator(context.function_name)
-        patience = Patience(
-            lambda: context.get_remaining_time_in_millis() / 1000 - margin, time.sleep, random.random
-        )
+        patience = Patience(lambda: context.get_remaining_time_in_millis() / 1000 - margin, time.sleep, random.random)
         return aggregator.aggregate(_records(event), patience, log)
     finally:
         log.write()

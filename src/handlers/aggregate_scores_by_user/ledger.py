@@ -62,9 +62,7 @@ class OutdatedError(Exception):
 class UncountableError(Exception):
     """These writes can never succeed: a total that overflows 38 digits, say."""
 
-    def __init__(
-        self, reason: str, record_ids: Collection[str] = (), usernames: Collection[str] = ()
-    ) -> None:
+    def __init__(self, reason: str, record_ids: Collection[str] = (), usernames: Collection[str] = ()) -> None:
         super().__init__(reason)
         self.record_ids = frozenset(record_ids)
         self.usernames = frozenset(usernames)

@@ -15,9 +15,7 @@ def embedded_metrics(
     return {
         "_aws": {
             "Timestamp": int(seconds * 1000),
-            "CloudWatchMetrics": [
-                {"Namespace": namespace, "Dimensions": [["FunctionName"]], "Metrics": metrics}
-            ],
+            "CloudWatchMetrics": [{"Namespace": namespace, "Dimensions": [["FunctionName"]], "Metrics": metrics}],
         },
         "FunctionName": function_name,
         **{name: value for name, (value, _) in values.items()},

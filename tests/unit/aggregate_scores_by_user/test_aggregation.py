@@ -93,27 +93,21 @@ def test_a_change_of_username_moves_the_score(function: Function, ledger: InMemo
     assert ledger.totals == {"ann": (Decimal(1), 1), "bob": (Decimal(43), 1)}
 
 
-def test_a_user_whose_records_are_all_gone_reads_zero_of_zero(
-    function: Function, ledger: InMemoryLedger
-) -> None:
+def test_a_user_whose_records_are_all_gone_reads_zero_of_zero(function: Function, ledger: InMemoryLedger) -> None:
     function.invoke([insert(1, 1, "ann", "42")])
     function.invoke([remove(1, 2)])
 
     assert ledger.totals == {"ann": (Decimal(0), 0)}
 
 
-def test_a_delete_leaves_a_tombstone_even_where_nothing_was_counted(
-    function: Function, ledger: InMemoryLedger
-) -> None:
+def test_a_delete_leaves_a_tombstone_even_where_nothing_was_counted(function: Function, ledger: InMemoryLedger) -> None:
     function.invoke([remove(1, 2)])
     function.invoke([insert(1, 1, "ann", "42")])
 
     assert ledger.totals == {}
 
 
-def test_an_item_inserted_again_after_its_delete_counts_again(
-    function: Function, ledger: InMemoryLedger
-) -> None:
+def test_an_item_inserted_again_after_its_delete_counts_again(function: Function, ledger: InMemoryLedger) -> None:
     function.invoke([insert(1, 1, "ann", "42")])
     function.invoke([remove(1, 2)])
     function.invoke([insert(1, 3, "ann", "7")])
@@ -121,9 +115,7 @@ def test_an_item_inserted_again_after_its_delete_counts_again(
     assert ledger.totals == {"ann": (Decimal(7), 1)}
 
 
-def test_all_of_an_items_life_in_one_batch_counts_as_its_end(
-    function: Function, ledger: InMemoryLedger
-) -> None:
+def test_all_of_an_items_life_in_one_batch_counts_as_its_end(function: Function, ledger: InMemoryLedger) -> None:
     batch = [insert(1, 1, "ann", "1"), modify(1, 2, "bob", "2"), remove(1, 3), insert(1, 4, "cid", "3")]
 
     assert function.invoke(batch) == DONE
@@ -150,18 +142,14 @@ def test_a_batch_cut_differently_counts_only_what_is_new(function: Function, led
     assert ledger.totals == {"ann": (Decimal(199), 199)}
 
 
-def test_a_stale_record_replayed_days_later_changes_nothing(
-    function: Function, ledger: InMemoryLedger
-) -> None:
+def test_a_stale_record_replayed_days_later_changes_nothing(function: Function, ledger: InMemoryLedger) -> None:
     function.invoke([insert(1, 9, "ann", "1"), modify(1, 10, "ann", "2")])
     function.invoke([insert(1, 9, "ann", "1")])
 
     assert ledger.totals == {"ann": (Decimal(2), 1)}
 
 
-def test_an_entry_whose_tombstone_expired_meanwhile_is_no_obstacle(
-    function: Function, ledger: InMemoryLedger
-) -> None:
+def test_an_entry_whose_tombstone_expired_meanwhile_is_no_obstacle(function: Function, ledger: InMemoryLedger) -> None:
     function.invoke([remove(1, 1)])
     ledger.after = lambda _: None
 
@@ -220,9 +208,7 @@ def test_what_time_did_not_suffice_for_is_reported_and_nothing_behind_it_is_clai
     assert ledger.totals == {"ann": (Decimal(99), 99)}
 
 
-def test_the_first_of_several_changes_folded_together_is_reported(
-    function: Function, ledger: InMemoryLedger
-) -> None:
+def test_the_first_of_several_changes_folded_together_is_reported(function: Function, ledger: InMemoryLedger) -> None:
     ledger.before = failing(RetryableError("throttled"), lambda _: True)
     batch = [remove(5, 1), insert(1, 2, "ann", "1"), modify(1, 3, "ann", "2")]
 
@@ -269,9 +255,7 @@ def test_poison_is_parked_whole_and_the_rest_of_its_batch_is_counted(
     }
 
 
-def test_an_update_to_poison_takes_back_what_its_item_had_counted(
-    function: Function, ledger: InMemoryLedger
-) -> None:
+def test_an_update_to_poison_takes_back_what_its_item_had_counted(function: Function, ledger: InMemoryLedger) -> None:
     poison = stream_record("MODIFY", 1, 2, {"RecordID": {"N": "1"}})
     function.invoke([insert(1, 1, "ann", "42")])
     function.invoke([poison])
@@ -279,9 +263,7 @@ def test_an_update_to_poison_takes_back_what_its_item_had_counted(
     assert ledger.totals == {"ann": (Decimal(0), 0)}
 
 
-def test_a_parked_record_counts_when_a_later_release_can_read_it(
-    function: Function, ledger: InMemoryLedger
-) -> None:
+def test_a_parked_record_counts_when_a_later_release_can_read_it(function: Function, ledger: InMemoryLedger) -> None:
     poison = insert(1, 1, "ann", "42")
     del poison["dynamodb"]["NewImage"]["Score"]
     function.invoke([poison])
@@ -360,9 +342,7 @@ def test_a_delete_that_would_overflow_is_parked(
     assert parking.documents.keys() == {parked_at(4)}
 
 
-def test_the_summary_of_a_batch_is_one_line_that_is_its_metrics_too(
-    function: Function, ledger: InMemoryLedger
-) -> None:
+def test_the_summary_of_a_batch_is_one_line_that_is_its_metrics_too(function: Function, ledger: InMemoryLedger) -> None:
     function.invoke([insert(1, 1, "ann", "1")])
     function.log.truncate(0)
     function.log.seek(0)

@@ -119,9 +119,7 @@ def test_an_unknown_event_name_is_poison(event_name: Any) -> None:
         ("SequenceNumber", "1" * 41, "SequenceNumber has too many digits"),
     ],
 )
-def test_a_record_of_no_item_or_no_version_is_poison_and_withdraws_nothing(
-    name: str, value: Any, reason: str
-) -> None:
+def test_a_record_of_no_item_or_no_version_is_poison_and_withdraws_nothing(name: str, value: Any, reason: str) -> None:
     record: Any = deepcopy(insert(1, 7, "ann", "42"))
     record["dynamodb"][name] = value
 

@@ -61,9 +61,7 @@ def cancelled(stubber: Stubber, *reasons: dict[str, Any]) -> None:
     )
 
 
-def test_an_overflow_blames_the_users_whose_totals_it_concerns(
-    ledger: DynamoDBLedger, stubber: Stubber
-) -> None:
+def test_an_overflow_blames_the_users_whose_totals_it_concerns(ledger: DynamoDBLedger, stubber: Stubber) -> None:
     cancelled(stubber, NONE, NONE, NONE, OVERFLOW)
 
     with pytest.raises(UncountableError, match="Number overflow") as uncountable:
@@ -97,9 +95,7 @@ def test_a_failed_condition_outweighs_other_reasons(ledger: DynamoDBLedger, stub
     "code",
     ["TransactionConflict", "ProvisionedThroughputExceeded", "ThrottlingError", "RequestLimitExceeded"],
 )
-def test_a_cancellation_that_may_pass_is_retryable(
-    code: str, ledger: DynamoDBLedger, stubber: Stubber
-) -> None:
+def test_a_cancellation_that_may_pass_is_retryable(code: str, ledger: DynamoDBLedger, stubber: Stubber) -> None:
     cancelled(stubber, NONE, {"Code": code}, NONE, CONFLICT)
 
     with pytest.raises(RetryableError, match=code):
@@ -126,9 +122,7 @@ def test_a_cancellation_for_an_unknown_reason_is_refused(ledger: DynamoDBLedger,
         ("502", 502),
     ],
 )
-def test_a_passing_trouble_is_retryable(
-    code: str, status: int, ledger: DynamoDBLedger, stubber: Stubber
-) -> None:
+def test_a_passing_trouble_is_retryable(code: str, status: int, ledger: DynamoDBLedger, stubber: Stubber) -> None:
     stubber.add_client_error("transact_write_items", code, http_status_code=status)
 
     with pytest.raises(RetryableError, match=code):
@@ -182,9 +176,7 @@ def test_the_largest_transaction_is_far_below_four_megabytes(ledger: DynamoDBLed
     client.meta.events.register("before-send.dynamodb.*", measure)
     widest = Decimal("-" + "9" * 38 + "E+88")
     names = [chr(ord("a") + i % 26) * (2048 - i) for i in range(50)]
-    entries = [
-        Put("9" * 38 + "0" * 88, Entry("l" * 23 + "#" + "0" * 40, name, widest), None) for name in names
-    ]
+    entries = [Put("9" * 38 + "0" * 88, Entry("l" * 23 + "#" + "0" * 40, name, widest), None) for name in names]
 
     with pytest.raises(RetryableError):
         ledger.commit(Transaction(tuple(entries), tuple(Add(name, widest, 1) for name in names)))

@@ -78,9 +78,7 @@ def test_every_task_runs_once_and_lanes_of_a_stage_share_no_user(
     ran = [task for stage in stages for lane in stage for bin_ in lane for task in bin_]
     assert Counter(ran) == Counter(tasks)
     for stage in stages:
-        owners = Counter(
-            user for lane in stage for user in {u for bin_ in lane for task in bin_ for u in task.users}
-        )
+        owners = Counter(user for lane in stage for user in {u for bin_ in lane for task in bin_ for u in task.users})
         assert all(count == 1 for count in owners.values())
         assert all(1 <= size <= 100 for lane in sizes(stage) for size in lane)
         assert all(len(bin_) == 1 or not any(t.is_alone for t in bin_) for lane in stage for bin_ in lane)
@@ -121,9 +119,7 @@ def test_requests_and_write_units_are_close_to_the_floor(names: list[str], reque
         pytest.param([modify(i, i + 1000, f"user-{i}", "2") for i in range(99)], 8.02, id="renames"),
     ],
 )
-def test_changes_of_counted_items_cost_what_the_decision_record_says(
-    batch: list[DynamoDBRecord], units: float
-) -> None:
+def test_changes_of_counted_items_cost_what_the_decision_record_says(batch: list[DynamoDBRecord], units: float) -> None:
     ledger = InMemoryLedger()
     function = Function(ledger, InMemoryParking())
     function.invoke([insert(i, i + 1, "ann", "1") for i in range(99)])

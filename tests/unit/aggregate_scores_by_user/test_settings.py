@@ -17,9 +17,7 @@ def test_what_is_set_is_taken() -> None:
 
 def test_every_problem_is_reported_at_once() -> None:
     with pytest.raises(SettingsError) as problems:
-        Settings.parse(
-            {"LEDGER_TABLE": "ledger", "TOTALS_TABLE": "", "CONCURRENCY": "0", "TOMBSTONE_DAYS": "x"}
-        )
+        Settings.parse({"LEDGER_TABLE": "ledger", "TOTALS_TABLE": "", "CONCURRENCY": "0", "TOMBSTONE_DAYS": "x"})
 
     assert str(problems.value).split("; ") == [
         "TOTALS_TABLE is missing",

@@ -1,0 +1,236 @@
+"""Totals that are exact on the deployed system, whatever is delivered twice, cannot be counted, or fails on the way."""
+
+import json
+import random
+import subprocess
+import sys
+import urllib.request
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.integration.deployment import System, eventually, free_port
+
+Totals = dict[str, tuple[Decimal | int, int]]
+"""The score and the number of records of each user."""
+
+
+class Players:
+    """The users of one test, whose names begin with its own, and their records."""
+
+    def __init__(self, system: System, name: str, first_record: int) -> None:
+        tables: Any = boto3.resource("dynamodb")
+        self._name = name
+        self._first_record = first_record
+        self._records = tables.Table(system.table("GameScoreRecords"))
+        self._totals = tables.Table(system.table("GameScoresByUser"))
+
+    def put(self, record: int, user: str, **attributes: Any) -> None:
+        """Create or replace a record; without `Score`, say, when it is to be wrong."""
+        key = {"RecordID": self._first_record + record}
+        self._records.put_item(Item={**key, "Username": f"{self._name} {user}", **attributes})
+
+    def delete(self, record: int) -> None:
+        """Delete a record."""
+        self._records.delete_item(Key={"RecordID": self._first_record + record})
+
+    def totals(self) -> Totals:
+        """What the totals are, for each user that ever had one."""
+        return {
+            item["Username"]: (item["Score"], int(item["RecordCount"]))
+            for item in self._totals.scan(ConsistentRead=True)["Items"]
+            if item["Username"].startswith(self._name)
+        }
+
+    def owed(self) -> Totals:
+        """What the totals should be: the sums over the users' records that hold a number."""
+        sums: Totals = defaultdict(lambda: (Decimal(0), 0))
+        for item in self._records.scan(ConsistentRead=True)["Items"]:
+            if item["Username"].startswith(self._name) and isinstance(item.get("Score"), Decimal):
+                score, records = sums[item["Username"]]
+                sums[item["Username"]] = (score + item["Score"], records + 1)
+        return sums
+
+    def are_exact(self) -> bool:
+        """Whether each user's total is what it should be; one without records reads 0."""
+        owed = self.owed()
+        return all(total == owed.pop(user, (0, 0)) for user, total in self.totals().items()) and not owed
+
+
+def delivered_records(system: System) -> list[dict[str, Any]]:
+    """Every record of the stream of GameScoreRecords, as Lambda delivers them."""
+    streams = boto3.client("dynamodbstreams")
+    arn = system.outputs["tables"]["GameScoreRecords"]["stream_arn"]
+    records: list[dict[str, Any]] = []
+    for shard in streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
+        iterator: str | None = streams.get_shard_iterator(
+            StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+        )["ShardIterator"]
+        while iterator:
+            page = streams.get_records(ShardIterator=iterator)
+            for record in page["Records"]:
+                created = record["dynamodb"]["ApproximateCreationDateTime"].timestamp()
+                body = {**record["dynamodb"], "ApproximateCreationDateTime": created}
+                records.append({**record, "eventSourceARN": arn, "dynamodb": body})
+            iterator = page.get("NextShardIterator") if page["Records"] else None
+    return records
+
+
+def invoke(system: System, records: list[dict[str, Any]]) -> Any:
+    """The response of AggregateScoresByUser to these records."""
+    answer = boto3.client("lambda").invoke(
+        FunctionName=system.function("AggregateScoresByUser"), Payload=json.dumps({"Records": records})
+    )
+    return json.loads(answer["Payload"].read())
+
+
+def test_totals_follow_updates_renames_and_deletes(system: System) -> None:
+    players = Players(system, "follow", 1000)
+    players.put(1, "ann", Score=10)
+    players.put(2, "ann", Score=Decimal("0.5"))
+    players.put(3, "bob", Score=-7)
+    players.put(1, "ann", Score=11)
+    players.put(2, "bob", Score=Decimal("0.5"))
+    players.delete(3)
+    players.put(3, "bob", Score=1)
+    players.put(4, "cid", Score=5)
+    players.delete(4)
+
+    eventually(
+        lambda: players.totals() == {"follow ann": (11, 1), "follow bob": (Decimal("1.5"), 2), "follow cid": (0, 0)},
+        what="exact totals",
+    )
+
+
+def test_what_is_delivered_again_in_any_order_and_size_changes_nothing(system: System) -> None:
+    players = Players(system, "again", 2000)
+    for record in range(20):
+        players.put(record, f"user {record % 3}", Score=record)
+    for record in range(0, 20, 2):
+        players.put(record, f"user {record % 5}", Score=1)
+    for record in range(0, 20, 5):
+        players.delete(record)
+    eventually(lambda: players.totals() and players.are_exact(), what="exact totals")
+    before = players.totals()
+
+    records = delivered_records(system)
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    shuffled = random.Random(seed).sample(records, len(records))
+    for batch in (records, records[3:9], records[-1:], shuffled):
+        assert invoke(system, batch) == {"batchItemFailures": []}
+
+    assert players.totals() == before
+
+
+def test_records_that_cannot_be_counted_are_parked_with_their_payload_and_the_rest_is_counted(system: System) -> None:
+    players = Players(system, "poison", 3000)
+    players.put(1, "eve", Score=1)
+    players.put(2, "eve")
+    players.put(3, "eve", Score="many")
+    players.put(4, "eve", Score=4)
+
+    eventually(lambda: players.totals() == {"poison eve": (5, 2)}, what="the total of the other records")
+    s3 = boto3.client("s3")
+    bucket, prefix = system.outputs["failure_bucket"], f"parked/{system.function('AggregateScoresByUser')}/"
+    keys = eventually(
+        lambda: [each["Key"] for each in s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])],
+        what="parked records",
+    )
+    parked = [json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in keys]
+    assert sorted(
+        (each["reason"], each["payload"]["Records"][0]["dynamodb"]["NewImage"]["RecordID"]["N"]) for each in parked
+    ) == [
+        ("Score is missing or is not of type N", "3002"),
+        ("Score is missing or is not of type N", "3003"),
+    ]
+    assert {each["function"] for each in parked} == {system.function("AggregateScoresByUser")}
+
+
+def test_an_item_that_can_no_longer_be_counted_loses_what_it_had_counted(system: System) -> None:
+    players = Players(system, "spoilt", 4000)
+    players.put(1, "max", Score=1)
+    players.put(2, "max", Score=2)
+    players.put(1, "max", Score="none")
+
+    eventually(lambda: players.totals() == {"spoilt max": (2, 1)}, what="the total of what can be counted")
+
+
+FAULTS: list[dict[str, Any]] = [
+    {"error": {"code": "ProvisionedThroughputExceededException"}, "probability": 0.15},
+    {"error": {"code": "InternalServerError", "status": 500}, "probability": 0.1},
+    {"error": {"code": "TransactionConflictException"}, "probability": 0.05},
+    {"response": {"abort_frac": 0.0}, "probability": 0.15},  # done, and the acknowledgement lost
+    {"reset": True, "probability": 0.05},
+    {"timeout_ms": 5000, "probability": 0.02},
+]
+
+
+@contextmanager
+def faults_before_dynamodb(system: System, folder: Path) -> Iterator[str]:
+    """AggregateScoresByUser reaches DynamoDB through a proxy that fails it; gives the proxy's URL."""
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    config = folder / "microburst.json"
+    rules = [{"service": "dynamodb", "operation": "TransactWriteItems", **fault} for fault in FAULTS]
+    config.write_text(json.dumps({"upstream": system.stage.endpoint, "port": port, "rules": rules}))
+    functions, name = boto3.client("lambda"), system.function("AggregateScoresByUser")
+    environment = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    with (folder / "microburst.log").open("wb") as log:
+        proxy = subprocess.Popen(
+            [str(Path(sys.executable).with_name("microburst")), "--config", str(config), "--no-resign"],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        through_proxy = {**environment, "AWS_ENDPOINT_URL_DYNAMODB": url}
+        functions.update_function_configuration(FunctionName=name, Environment={"Variables": through_proxy})
+        eventually(lambda: get(f"{url}/_microburst/rules"), what="the proxy")
+        yield url
+    finally:
+        functions.update_function_configuration(FunctionName=name, Environment={"Variables": environment})
+        proxy.terminate()
+        proxy.wait(timeout=10)
+
+
+def get(url: str) -> Any:
+    """The JSON at a URL; None while nobody answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310
+            return json.loads(response.read())
+    except OSError:
+        return None
+
+
+def test_totals_stay_exact_while_dynamodb_throttles_fails_times_out_and_loses_acknowledgements(
+    system: System, tmp_path: Path
+) -> None:
+    players = Players(system, "faults", 5000)
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    dice = random.Random(seed)
+
+    with faults_before_dynamodb(system, tmp_path) as proxy:
+        for _ in range(400):
+            record, user = dice.randrange(60), f"user {dice.randrange(8)}"
+            if dice.random() < 0.15:
+                players.delete(record)
+            else:
+                players.put(record, user, Score=dice.randrange(-50, 100))
+        eventually(players.are_exact, what="exact totals", seconds=120)
+        fired = {each["action"].split(":")[0] for each in get(f"{proxy}/_microburst/fired")}
+
+    assert {"error", "response", "reset"} <= fired, "the faults must have happened for this to mean anything"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_given_up(system: System) -> Iterator[None]:
+    """No batch of these tests may end with the event source mapping giving up."""
+    yield
+    contents = boto3.client("s3").list_objects_v2(Bucket=system.outputs["failure_bucket"], Prefix="aws/lambda/")
+    assert contents["KeyCount"] == 0
