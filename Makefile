@@ -1,5 +1,6 @@
 # The one interface of this repository: `make` lists what it can do.
-# Settings: STAGE=local|dev|prod, LOCAL_PORT=4566, CONFIRM=<stage>, TF_PLUGIN_DIR=<provider mirror>.
+# Settings: STAGE=local|dev|prod, LOCAL_PORT=4566, CONFIRM=<stage>, TF_PLUGIN_DIR=<provider mirror>,
+# ARGS=<more arguments for pytest>.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -42,7 +43,7 @@ plan: $(VENV) terraform-ready package ## Show what deploy would change
 destroy: $(VENV) terraform-ready package ## Remove all that deploy made (CONFIRM=<stage> answers the question)
 	@$(RUN) scripts.destroy --stage "$(STAGE)" --confirm "$(CONFIRM)"
 
-output: $(VENV) terraform-ready ## Print the stage's names and ARNs, as JSON
+output: $(VENV) ## Print the stage's names and ARNs, as JSON
 	@$(RUN) scripts.output --stage "$(STAGE)"
 
 env: $(VENV) ## Print what points your shell at a stage: eval "$(make -s env)"
@@ -59,16 +60,16 @@ cloud-down: $(VENV) ## Stop the local cloud, with everything in it
 ##@ Change it
 .PHONY: test test-unit test-terraform test-integration check format package hooks lock clean
 test: $(VENV) terraform-ready package test-terraform ## Run all tests
-	@.venv/bin/pytest
+	@.venv/bin/pytest $(ARGS)
 
 test-unit: $(VENV) ## Run the tests that need neither network nor Terraform
-	@.venv/bin/pytest tests/unit
+	@.venv/bin/pytest tests/unit $(ARGS)
 
 test-terraform: terraform-init package ## Test the modules, against a mocked provider
 	@TF_DATA_DIR=$(CHECK_DATA_DIR) terraform -chdir=terraform test $(if $(MAKE_TERMOUT),,-no-color)
 
 test-integration: $(VENV) terraform-ready package ## Apply, use and destroy the system on a local cloud of its own
-	@.venv/bin/pytest tests/integration
+	@.venv/bin/pytest tests/integration $(ARGS)
 
 check: $(VENV) terraform-init ## Check format, lint, types, Terraform, shell scripts, secrets, whitespace
 	@.venv/bin/pre-commit run --all-files

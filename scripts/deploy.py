@@ -1,12 +1,15 @@
 """Deploy a stage: `make deploy [STAGE=local|dev|prod]`."""
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import typer
 
 from localcloud.cloud import LocalCloudError
 from scripts import state_bucket
 from scripts.command import UserError, run
+from scripts.deployed import deployed
 from scripts.stage import Stage, resolve
 from scripts.terraform import Terraform
 
@@ -38,11 +41,10 @@ def main(stage: str = typer.Option("local", help="local, dev or prod")) -> None:
     terraform = reach(target)
     if terraform.plan(show=not target.is_local):
         terraform.apply()
-    typer.echo(_what_next(target, terraform))
+    typer.echo(_what_next(target, deployed(stage).outputs))
 
 
-def _what_next(stage: Stage, terraform: Terraform) -> str:
-    outputs = terraform.outputs()
+def _what_next(stage: Stage, outputs: Mapping[str, Any]) -> str:
     functions = [function["name"] for function in outputs["functions"].values()]
     tables = [table["name"] for table in outputs["tables"].values()]
     make = "make" if stage.is_local else f"make STAGE={stage.name}"

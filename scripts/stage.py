@@ -38,6 +38,26 @@ class Stage:
         return self.name == LOCAL
 
     @property
+    def var_file(self) -> Path:
+        """The stage's Terraform variables."""
+        return TERRAFORM / "stages" / f"{self.name}.tfvars"
+
+    @property
+    def backend_file(self) -> Path:
+        """The stage's settings for Terraform's S3 backend, all but the bucket."""
+        return TERRAFORM / "stages" / f"{self.name}.s3.tfbackend"
+
+    @property
+    def state_key(self) -> str:
+        """The key of Terraform's state in its bucket. Raises UserError when the settings name none."""
+        key = re.search(r'^key\s*=\s*"(.+)"', self.backend_file.read_text(), re.MULTILINE)
+        if key is None:
+            raise UserError(
+                f'{self.backend_file} names no state. Add a line: key = "stream-processing/{self.name}.tfstate"'
+            )
+        return key.group(1)
+
+    @property
     def port(self) -> int:
         """The local cloud's port."""
         return int(str(self.endpoint).rpartition(":")[2])

@@ -26,8 +26,6 @@ class Terraform:
         self._bucket = state_bucket
         self._data_dir = stage.folder / "terraform" / stage.name  # its own: stages never reconfigure each other
         self._plan_file = self._data_dir / "plan"
-        self._var_file = TERRAFORM / "stages" / f"{stage.name}.tfvars"
-        self._backend_file = TERRAFORM / "stages" / f"{stage.name}.s3.tfbackend"
         # Held while this object lives, so that a lock which another deploy left in the local state is known as stale.
         self._alone = FileLock(self._data_dir / "deploy.lock")
 
@@ -40,7 +38,7 @@ class Terraform:
             "init",
             "-input=false",
             "-reconfigure",
-            f"-backend-config={self._backend_file}",
+            f"-backend-config={self._stage.backend_file}",
             f"-backend-config=bucket={self._bucket}",
         )
         if code != 0:
@@ -58,7 +56,7 @@ class Terraform:
             "plan",
             "-input=false",
             "-detailed-exitcode",
-            f"-var-file={self._var_file}",
+            f"-var-file={self._stage.var_file}",
             f"-out={self._plan_file}",
             *(["-destroy"] if destroy else []),
         )
@@ -79,13 +77,6 @@ class Terraform:
             afresh = " Or start afresh: make cloud-down deploy" if self._stage.is_local else ""
             raise UserError(f"terraform apply failed, as told above. What was made is kept: run it again.{afresh}")
 
-    def outputs(self) -> dict[str, Any]:
-        """The root module's outputs, by name; empty when the stage is not deployed."""
-        code, output = self._captured("output", "-json", stderr=False)
-        if code != 0:
-            raise UserError(f"terraform output failed.\n{output}")
-        return {name: each["value"] for name, each in json.loads(output).items()}
-
     def _adopt_streams(self) -> bool:
         """Take into the state each stream that the saved plan would create, and that is there.
 
@@ -102,7 +93,7 @@ class Terraform:
             if _stream_tags(stream["name"]) == stream["tags_all"]:
                 typer.echo(f"Taking over {stream['name']}, which an interrupted deploy has left.")
                 code, output = self._captured(
-                    "import", "-input=false", f"-var-file={self._var_file}", resource["address"], stream["name"]
+                    "import", "-input=false", f"-var-file={self._stage.var_file}", resource["address"], stream["name"]
                 )
                 if code != 0:
                     raise UserError(f"terraform import failed.\n{output}")
@@ -115,9 +106,7 @@ class Terraform:
             self._alone.acquire(timeout=0)
         except Timeout:
             return  # somebody is deploying: Terraform will say who
-        key = re.search(r'^key\s*=\s*"(.+)"', self._backend_file.read_text(), re.MULTILINE)
-        if key:
-            boto3.client("s3").delete_object(Bucket=self._bucket, Key=f"{key.group(1)}.tflock")
+        boto3.client("s3").delete_object(Bucket=self._bucket, Key=f"{self._stage.state_key}.tflock")
 
     def _captured(self, *arguments: str, stderr: bool = True) -> tuple[int, str]:
         with tempfile.TemporaryFile("w+") as output:
