@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import boto3
 import pytest
-from python_terraform import IsNotFlagged, Terraform
+from python_terraform import IsNotFlagged, Terraform, TerraformCommandError
 
 from scripts import state_bucket
 from scripts.stage import LOCAL, TERRAFORM, Stage, resolve
@@ -98,8 +98,10 @@ class Deployment:
         self._call("destroy", force=IsNotFlagged, auto_approve=True)
 
     def _call(self, method: str, **options: Any) -> str:
-        code, output, errors = getattr(self._terraform, method)(**options, raise_on_error=True)
-        assert code == 0, f"terraform {method} returned {code}:\n{errors}"  # should it forget to raise
+        try:
+            _, output, _ = getattr(self._terraform, method)(**options, raise_on_error=True)
+        except TerraformCommandError as error:
+            raise AssertionError(f"terraform {method} returned {error.returncode}:\n{error.out}{error.err}") from None
         return str(output)
 
 
