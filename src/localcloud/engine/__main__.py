@@ -5,6 +5,7 @@ It may be killed at any time: FOLDER holds its checkpoints, and `engine.json` wh
 
 import asyncio
 import logging
+import os
 import sys
 import time
 from functools import partial
@@ -30,7 +31,8 @@ from localcloud.engine.supervisor import ITSELF, Engine
 
 async def main(folder: Path) -> None:
     """Run until killed."""
-    session = boto3.Session()
+    # Lambda's variable, which boto3 does not read; it falls back to AWS_DEFAULT_REGION.
+    session = boto3.Session(region_name=os.environ.get("AWS_REGION"))
     quick, invocations, disk = Threads(16, "call"), Threads(256, "invoke"), Threads(2, "disk")
     rights = FunctionRights(session, quick.size)
     metrics, status = CloudWatchMetrics(session, quick), LoggedStatus()
