@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -25,7 +24,8 @@ def handler(event, context):
         else:
             seen.append(record["dynamodb"]["NewImage"]["Kind"]["S"])
     print(json.dumps(seen))
-    sqs.send_message(QueueUrl=os.environ["SEEN"], MessageBody=json.dumps({"seen": seen, "event": event, "at": time.time()}))
+    report = {"seen": seen, "event": event, "at": time.time()}
+    sqs.send_message(QueueUrl=os.environ["SEEN"], MessageBody=json.dumps(report))
     if any("poison" in text for text in seen):
         raise ValueError("poison")
 """
@@ -54,8 +54,14 @@ class Deployment:
         self._iam = cloud.client("iam")
         self._taken: list[dict[str, Any]] = []
         actions = {"kinesis:*", "dynamodb:*", "s3:*", "sns:*", "sqs:*", "logs:*"}
-        trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-        role = self._iam.create_role(RoleName=self.name, AssumeRolePolicyDocument=_policy(trust))["Role"]["Arn"]
+        trust = {
+            "Effect": "Allow",
+            "Principal": {"Service": "lambda.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+        role = self._iam.create_role(RoleName=self.name, AssumeRolePolicyDocument=_policy(trust))["Role"][
+            "Arn"
+        ]
         statements = [{"Effect": "Allow", "Action": sorted(actions), "Resource": "*"}]
         statements += [{"Effect": "Deny", "Action": list(denied), "Resource": "*"}] if denied else []
         self._iam.put_role_policy(RoleName=self.name, PolicyName="p", PolicyDocument=_policy(*statements))
@@ -126,7 +132,10 @@ class Deployment:
         """The objects in the bucket, each with its key."""
         s3 = self.cloud.client("s3")
         keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket=self.name).get("Contents", [])]
-        return [{"key": key, **json.loads(s3.get_object(Bucket=self.name, Key=key)["Body"].read())} for key in keys]
+        return [
+            {"key": key, **json.loads(s3.get_object(Bucket=self.name, Key=key)["Body"].read())}
+            for key in keys
+        ]
 
     def problem(self, uuid: str) -> str:
         """What the engine says of a mapping."""

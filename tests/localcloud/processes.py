@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.request import urlopen
@@ -95,8 +95,10 @@ class Cloud:
         """A process's id."""
         return self._processes[name].pid
 
-    def _start(self, name: str, arguments: list[str], settings: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PYTHON"))}
+    def _start(self, name: str, arguments: list[str], settings: dict[str, str]) -> subprocess.Popen[bytes]:
+        inherited = {
+            key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PYTHON"))
+        }
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, *arguments], env=inherited | settings, stdout=log, stderr=subprocess.STDOUT

@@ -171,6 +171,21 @@ class Mappings(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds between looks at what may have changed.
+
+    AWS polls an idle shard every 1 s (Kinesis) or 0.25 s (DynamoDB) and takes minutes to follow a mapping;
+    here a person waits. What closes a shard has the stream listed at once, whatever `relist` is.
+    """
+
+    idle_shard: float = 0.15
+    busy_shard: float = 0.02
+    failing_stream: float = 1.0
+    relist: float = 10.0
+    mappings: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
 class World:
     """Everything outside the engine. `now` is in seconds since the epoch."""
 
@@ -183,3 +198,4 @@ class World:
     status: Status
     now: Callable[[], float]
     new_id: Callable[[], UUID]
+    pace: Pace = Pace()

@@ -7,11 +7,8 @@ from localcloud.engine.lane import Place
 from localcloud.engine.mapping import Mapping
 from localcloud.engine.ports import Checkpoint, Listing, Position, Shard, ShardCheckpoint, SourceError, World
 from localcloud.engine.progress import Progress
-from localcloud.engine.shard import RETRY, ShardReader
+from localcloud.engine.shard import ShardReader
 from localcloud.engine.tasks import end, unbroken
-
-RELIST = 10.0
-"""Seconds between looks for new shards. A split or a merge closes a shard, which has us look at once."""
 
 
 class MappingRunner:
@@ -36,7 +33,9 @@ class MappingRunner:
             while True:
                 self._start(await self._list(), checkpoint)
                 await asyncio.wait(
-                    [keeper, *self._shards.values()], timeout=RELIST, return_when=asyncio.FIRST_COMPLETED
+                    [keeper, *self._shards.values()],
+                    timeout=self._world.pace.relist,
+                    return_when=asyncio.FIRST_COMPLETED,
                 )
                 if keeper.done():
                     keeper.result()
@@ -59,7 +58,7 @@ class MappingRunner:
                 listing = await self._source.shards()
             except SourceError as error:
                 self._world.status.problem(self._mapping.uuid, "stream", str(error))
-                await asyncio.sleep(RETRY)
+                await asyncio.sleep(self._world.pace.failing_stream)
             else:
                 self._world.status.well(self._mapping.uuid, "stream")
                 return listing

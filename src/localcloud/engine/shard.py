@@ -17,11 +17,6 @@ from localcloud.engine.progress import Progress
 from localcloud.engine.record import accepts
 from localcloud.engine.tasks import end
 
-IDLE_POLL = 0.15
-"""Seconds between polls that find nothing. AWS takes 1 (Kinesis) or 0.25 (DynamoDB); here a person waits."""
-BUSY_POLL = 0.02
-RETRY = 1.0
-
 
 class ShardReader:
     """Reads a shard from a position to its end, as fast as its lanes deliver."""
@@ -55,7 +50,7 @@ class ShardReader:
     async def _read(self) -> None:
         """Read to the end of the shard. At most two batches a lane, and a page, are held in memory."""
         records, size = 2 * self._mapping.batch_size * len(self._lanes), 2 * MAX_PAYLOAD * len(self._lanes)
-        iterator: str | None = None
+        pace, iterator = self._world.pace, None
         while True:
             limit = await self._progress.room(records, size)
             try:
@@ -64,7 +59,7 @@ class ShardReader:
                 page = await self._source.read(self._place.shard_id, iterator, limit)
             except ExpiredIteratorError:
                 iterator = None
-                await asyncio.sleep(BUSY_POLL)
+                await asyncio.sleep(pace.busy_shard)
             except TrimmedError as error:
                 self._world.status.lost(
                     self._mapping.uuid, f"what {self._place.shard_id} no longer has: {error}"
@@ -73,14 +68,16 @@ class ShardReader:
             except SourceError as error:
                 self._world.status.problem(self._mapping.uuid, self._place.shard_id, str(error))
                 iterator = None
-                await asyncio.sleep(RETRY)
+                await asyncio.sleep(pace.failing_stream)
             else:
                 self._world.status.well(self._mapping.uuid, self._place.shard_id)
                 self._take(page)
                 iterator = page.next
                 if iterator is None:
                     return await self._progress.settled()
-                await asyncio.sleep(0 if page.behind else BUSY_POLL if page.records else IDLE_POLL)
+                await asyncio.sleep(
+                    0 if page.behind else pace.busy_shard if page.records else pace.idle_shard
+                )
 
     def _take(self, page: Page) -> None:
         fresh = [r for r in page.records if r.number > self._last and r.arrived >= self._since]

@@ -7,9 +7,6 @@ from localcloud.engine.ports import SourceError, World
 from localcloud.engine.runner import MappingRunner
 from localcloud.engine.tasks import end
 
-FOLLOW = 0.5
-"""Seconds between looks for mappings made, changed, disabled or deleted. AWS takes minutes."""
-
 ITSELF = "engine"
 
 
@@ -26,7 +23,7 @@ class Engine:
         try:
             while True:
                 await self._follow()
-                await asyncio.sleep(FOLLOW)
+                await asyncio.sleep(self._world.pace.mappings)
         finally:
             await end(list(self._tasks.values()))
 
