@@ -196,3 +196,13 @@ def sequences(event: dict[str, Any]) -> list[str]:
         record["kinesis"]["sequenceNumber"] if "kinesis" in record else record["dynamodb"]["SequenceNumber"]
         for record in event["Records"]
     ]
+
+
+def texts(event: dict[str, Any]) -> list[str]:
+    """The payload of each Kinesis record, or the attribute Text of each item."""
+    return [
+        base64.b64decode(record["kinesis"]["data"]).decode()
+        if "kinesis" in record
+        else record["dynamodb"]["NewImage"]["Text"]["S"]
+        for record in event["Records"]
+    ]

@@ -1,29 +1,19 @@
 """Each case of `cases`, for both kinds of stream, on the simulated cloud."""
 
 import asyncio
-import base64
 import json
 from typing import Any
 
 import pytest
 
 from tests.simulation.cases import CASES, Case
+from tests.simulation.stream import texts
 from tests.simulation.virtual_time import run
 from tests.simulation.world import EPOCH, Simulation
 
 PARAMETERS = [
     pytest.param(case, service, id=f"{service}: {case.name}") for case in CASES for service in case.services
 ]
-
-
-def texts(event: dict[str, Any]) -> list[str]:
-    """The texts that `write` put into a stream."""
-    return [
-        base64.b64decode(record["kinesis"]["data"]).decode()
-        if "kinesis" in record
-        else record["dynamodb"]["NewImage"]["Text"]["S"]
-        for record in event["Records"]
-    ]
 
 
 def write(simulation: Simulation, text: str) -> None:

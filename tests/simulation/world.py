@@ -69,7 +69,9 @@ class Seen:
 class Simulation:
     """One stream, one mapping, one function, and an engine that can be started and killed.
 
-    `function` is called with each event; `luck` is drawn for each invocation. What happened is kept in lists.
+    `function` is called with each event; `luck` is drawn for each invocation, and `refuses` for each letter.
+    `on_begin` and `on_end` are told of every invocation, by which life of the engine it was made and whether it
+    consumes a retry; `on_save` of every checkpoint. What happened is kept in lists.
     """
 
     service: str
@@ -81,6 +83,8 @@ class Simulation:
     shards: int = 1
     retention: float = 86400
     on_save: Callable[[Checkpoint], None] = lambda _: None
+    on_begin: Callable[[int, Event], None] = lambda *_: None
+    on_end: Callable[[int, Event, bool], None] = lambda *_: None
     seen: list[Seen] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     losses: list[str] = field(default_factory=list)
@@ -179,8 +183,15 @@ class _Ports:
 
     async def _run(self, event: Event, luck: Luck) -> Invocation:
         sim = self._sim
-        request = str(uuid.UUID(int=sim._ids.getrandbits(128)))
         sim.seen.append(Seen(sim.now() - EPOCH, event))
+        sim.on_begin(self._life, event)
+        invocation = await self._answer(event, luck)
+        sim.on_end(self._life, event, bool(invocation.error) and luck.fault is not Fault.RESPONSE_LOST)
+        return invocation
+
+    async def _answer(self, event: Event, luck: Luck) -> Invocation:
+        sim = self._sim
+        request = str(uuid.UUID(int=sim._ids.getrandbits(128)))
         failed = Invocation(request, "$LATEST", "Unhandled", b'{"errorMessage": "injected"}')
         await asyncio.sleep(luck.seconds / 2)
         if luck.fault is Fault.CRASHED_BEFORE:
@@ -221,9 +232,9 @@ class _Ports:
         self._sim.metrics.append((name, value))
 
     async def _alive(self) -> None:
-        """Go no further once the engine is dead."""
+        """Go no further once the engine is dead: it unwinds, without effect."""
         if self._life != self._sim.life:
-            await asyncio.Event().wait()
+            raise asyncio.CancelledError
 
 
 class _Status:

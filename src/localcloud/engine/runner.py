@@ -41,8 +41,7 @@ class MappingRunner:
                     keeper.result()
                 self._reap(checkpoint)
         finally:
-            await end(list(self._shards.values()))
-            await end([keeper])
+            await end([*self._shards.values(), keeper])
             await self._world.checkpoints.save(self._mapping.uuid, checkpoint)
 
     async def _keep(self, checkpoint: Checkpoint) -> None:
