@@ -105,6 +105,10 @@ class Deployment:
         )
         return str(mapping["UUID"])
 
+    def update(self, uuid: str, **settings: Any) -> None:
+        """Change a mapping."""
+        self._lambda.update_event_source_mapping(UUID=uuid, **settings)
+
     def put(self, *texts: str, key: str = "one") -> None:
         """Put records into the stream."""
         records = [{"Data": text.encode(), "PartitionKey": key} for text in texts]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,16 +12,16 @@ from typing import Any
 from localcloud.engine.ports import Checkpoint, Pace
 from localcloud.engine.record import Record
 from tests.simulation.stream import sequences, texts, unreliable
-from tests.simulation.world import Event, Fault, Luck, Simulation
+from tests.simulation.world import Event, Fault, Luck, Seen, Simulation
 
 HOUR = 3600.0
-PACE = Pace(idle_shard=20, busy_shard=1, failing_stream=5, relist=60, mappings=30)
+S3 = {"OnFailure": {"Destination": "arn:aws:s3:::failures"}}
 FAULTS = [fault for fault in Fault if fault is not Fault.NONE]
 
 
 @dataclass(slots=True)
 class History:
-    """The invariants, checked as the history unfolds. `settled` is what was processed, given up or filtered."""
+    """The invariants, checked as it unfolds. `settled` is what was processed, given up or filtered."""
 
     seed: int
     random: Random = field(init=False)
@@ -31,16 +32,18 @@ class History:
     _earlier: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     _rank: dict[str, tuple[str, int]] = field(default_factory=dict)
     _active: set[tuple[int, str]] = field(default_factory=set)
-    _failures: Counter[tuple[int, int, str, str]] = field(default_factory=Counter)
+    _failures: Counter[tuple[int, str, str]] = field(default_factory=Counter)
     _saved: dict[str, tuple[int, bool]] = field(default_factory=dict)
     _letters_read: int = 0
-    _changes: int = 0
     _retries: set[int] = field(default_factory=set)
+    _slow: int = 1
+    _crashes: list[asyncio.Task[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Draw what the mapping is like."""
         self.random = Random(self.seed)  # noqa: S311
         draw = self.random
+        self._slow = draw.choice([1, 24])
         service = draw.choice(["kinesis", "dynamodb"])
         settings: dict[str, Any] = {
             "DestinationConfig": {"OnFailure": {"Destination": "arn:aws:s3:::failures"}}
@@ -56,7 +59,7 @@ class History:
             self.function,
             self.luck,
             refuses=lambda: self.troubled and draw.random() < 0.2,
-            pace=PACE,
+            pace=Pace(20 * self._slow, 1, 5, 60 * self._slow, 30 * self._slow),
             shards=draw.randint(1, 3),
             on_save=self.saved,
             on_begin=self.begun,
@@ -73,10 +76,9 @@ class History:
         settings["BatchSize"] = draw.choice([1, 3, 10, 100])
         settings["ParallelizationFactor"] = draw.choice([1, 1, 2, 5])
         settings["BisectBatchOnFunctionError"] = draw.random() < 0.5
-        self._changes += 1
 
     async def unfold(self) -> None:
-        """Hours of trouble, then peace until everything is settled, or too long."""
+        """Hours or days of trouble, then peace until everything is settled, or too long."""
         simulation = self.simulation
         simulation.stream.fault = unreliable(self.random.random, 0.02)
         simulation.start()
@@ -89,8 +91,8 @@ class History:
                 (2500, self.alter),
             )
         ]
-        await asyncio.sleep(self.random.uniform(1, 4) * HOUR)
-        for task in troubles:
+        await asyncio.sleep(self.random.uniform(1, 3) * HOUR * self._slow)
+        for task in [*troubles, *self._crashes]:
             task.cancel()
         self.troubled = False
         simulation.stream.fault = lambda: None
@@ -110,7 +112,7 @@ class History:
 
     async def _every(self, seconds: float, trouble: Callable[[], Any]) -> None:
         while True:
-            await asyncio.sleep(self.random.expovariate(1 / seconds))
+            await asyncio.sleep(self.random.expovariate(1 / seconds) * self._slow)
             self.happened[trouble.__name__] += 1
             await trouble()
 
@@ -131,8 +133,9 @@ class History:
                 self.settled.add(record.sequence)
                 self.happened["filtered"] += 1
 
-    async def crash(self) -> None:
+    async def crash(self, after: float = 0) -> None:
         """Kill the engine, and start another one a while later."""
+        await asyncio.sleep(after)
         self.simulation.kill()
         await asyncio.sleep(self.random.uniform(0, 300))
         self.simulation.start()
@@ -158,6 +161,8 @@ class History:
     def luck(self) -> Luck:
         """What befalls an invocation."""
         seconds = self.random.choice([0.01, 0.1, 1, 20])
+        if self.troubled and self.random.random() < 0.02:
+            self._crashes.append(asyncio.ensure_future(self.crash(self.random.uniform(0, seconds))))
         if self.troubled and self.random.random() < 0.2:
             fault = self.random.choice(FAULTS)
             self.happened[fault.name] += 1
@@ -183,18 +188,18 @@ class History:
         assert self.settled.issuperset(earlier[-50:]), f"{sequence} of {key} overtook an earlier record"
         self.settled.add(sequence)
 
-    def begun(self, life: int, event: Event) -> None:
+    def begun(self, seen: Seen) -> None:
         """One batch in flight: an engine never delivers a key twice at a time."""
-        for key in {self._rank[sequence][0] for sequence in sequences(event)}:
-            assert (life, key) not in self._active, f"{key} is in flight twice"
-            self._active.add((life, key))
+        for key in {self._rank[sequence][0] for sequence in sequences(seen.event)}:
+            assert (seen.life, key) not in self._active, f"{key} is in flight twice"
+            self._active.add((seen.life, key))
 
-    def ended(self, life: int, event: Event, failed: bool) -> None:
+    def ended(self, seen: Seen, failed: bool) -> None:
         """Retries: no batch fails more often than MaximumRetryAttempts and once."""
-        delivered = sequences(event)
-        self._active -= {(life, self._rank[sequence][0]) for sequence in delivered}
+        delivered = sequences(seen.event)
+        self._active -= {(seen.life, self._rank[sequence][0]) for sequence in delivered}
         if failed:
-            batch = life, self._changes, delivered[0], delivered[-1]
+            batch = seen.runner, delivered[0], delivered[-1]
             self._failures[batch] += 1
             assert self._failures[batch] <= max(self._retries) + 1, f"{batch} failed too often"
 
@@ -226,4 +231,7 @@ class History:
 
 
 def _between(records: list[Record], before: int, after: int) -> list[Record]:
-    return [record for record in records if before < record.number <= after]
+    first, last = (
+        bisect_right(records, number, key=lambda record: record.number) for number in (before, after)
+    )
+    return records[first:last]

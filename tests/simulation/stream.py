@@ -3,6 +3,7 @@
 import base64
 import json
 import zlib
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,12 +89,11 @@ class Stream:
         self.fault()
         records, kept = self.shards[shard_id].records, self._kept(shard_id)
         if position.after:
-            places = (i for i, record in enumerate(records) if record.number > int(position.after))
-            if (start := next(places, len(records))) < kept:
+            start = bisect_right(records, int(position.after), key=lambda record: record.number)
+            if start < kept:
                 raise TrimmedError(f"{position.after} is trimmed")
         else:
-            since = position.since or 0
-            start = next((i for i, record in enumerate(records) if record.arrived >= since), len(records))
+            start = bisect_left(records, position.since or 0, key=lambda record: record.arrived)
         return str(max(start, kept))
 
     async def read(self, shard_id: str, iterator: str, limit: int) -> Page:
@@ -108,8 +108,8 @@ class Stream:
         return Page(page, None if shard.closed and not more else str(end), behind=more)
 
     def _kept(self, shard_id: str) -> int:
-        oldest, records = self._now() - self.retention, self.shards[shard_id].records
-        return next((i for i, record in enumerate(records) if record.arrived >= oldest), len(records))
+        oldest = self._now() - self.retention
+        return bisect_left(self.shards[shard_id].records, oldest, key=lambda record: record.arrived)
 
     def _put(self, key: str, encode: Callable[[str, str], dict[str, Any]]) -> Record:
         shard = next(s for s in self.open() if zlib.crc32(key.encode()) % HASHES in s.hashes)

@@ -1,12 +1,11 @@
 """The engine's ports in memory, and a world around them in which the engine may be killed at any moment."""
 
 import asyncio
-import copy
 import json
 import random
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Any
@@ -59,10 +58,12 @@ class Luck:
 
 @dataclass(slots=True)
 class Seen:
-    """One run of the function: when it began, in seconds since the start, and what it was given."""
+    """One invocation: when, in seconds since the start, with what, and by which engine and runner."""
 
     at: float
     event: Event
+    life: int
+    runner: int
 
 
 @dataclass(slots=True)
@@ -70,8 +71,8 @@ class Simulation:
     """One stream, one mapping, one function, and an engine that can be started and killed.
 
     `function` is called with each event; `luck` is drawn for each invocation, and `refuses` for each letter.
-    `on_begin` and `on_end` are told of every invocation, by which life of the engine it was made and whether it
-    consumes a retry; `on_save` of every checkpoint. What happened is kept in lists.
+    `on_begin` and `on_end` are told of every invocation, and whether it consumes a retry; `on_save` of every
+    checkpoint. What happened is kept in lists.
     """
 
     service: str
@@ -83,8 +84,8 @@ class Simulation:
     shards: int = 1
     retention: float = 86400
     on_save: Callable[[Checkpoint], None] = lambda _: None
-    on_begin: Callable[[int, Event], None] = lambda *_: None
-    on_end: Callable[[int, Event, bool], None] = lambda *_: None
+    on_begin: Callable[[Seen], None] = lambda _: None
+    on_end: Callable[[Seen, bool], None] = lambda *_: None
     seen: list[Seen] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     losses: list[str] = field(default_factory=list)
@@ -93,6 +94,7 @@ class Simulation:
     engine_faults: list[BaseException] = field(default_factory=list)
     checkpoint: Checkpoint | None = None
     stream: Stream = field(init=False)
+    runners: int = 0
     _lives: int = 0
     _engine: asyncio.Task[None] | None = None
     _ids: random.Random = field(default_factory=lambda: random.Random(0))  # noqa: S311
@@ -143,11 +145,15 @@ class Simulation:
         """Changes whenever an engine is started or killed."""
         return self._lives
 
+    def _source(self, _mapping: Mapping) -> SimulatedSource:
+        self.runners += 1
+        return SimulatedSource(self.stream)
+
     def _world(self) -> World:
         ports = _Ports(self, self._lives)
         return World(
             mappings=ports,
-            source=lambda _: SimulatedSource(self.stream),
+            source=self._source,
             invoker=ports,
             destinations=ports,
             checkpoints=ports,
@@ -167,6 +173,7 @@ class _Ports:
         self._life = life
 
     async def list(self) -> Sequence[dict[str, Any]]:
+        await self._alive()
         return [self._sim.config()]
 
     async def invoke(self, _function_arn: str, event: bytes) -> Invocation:
@@ -183,10 +190,11 @@ class _Ports:
 
     async def _run(self, event: Event, luck: Luck) -> Invocation:
         sim = self._sim
-        sim.seen.append(Seen(sim.now() - EPOCH, event))
-        sim.on_begin(self._life, event)
+        seen = Seen(sim.now() - EPOCH, event, self._life, sim.runners)
+        sim.seen.append(seen)
+        sim.on_begin(seen)
         invocation = await self._answer(event, luck)
-        sim.on_end(self._life, event, bool(invocation.error) and luck.fault is not Fault.RESPONSE_LOST)
+        sim.on_end(seen, bool(invocation.error) and luck.fault is not Fault.RESPONSE_LOST)
         return invocation
 
     async def _answer(self, event: Event, luck: Luck) -> Invocation:
@@ -216,10 +224,12 @@ class _Ports:
 
     async def load(self, _uuid: str) -> Checkpoint | None:
         await self._alive()
-        return copy.deepcopy(self._sim.checkpoint)
+        return self._sim.checkpoint and _copy(self._sim.checkpoint)
 
     async def save(self, _uuid: str, checkpoint: Checkpoint) -> None:
-        kept = copy.deepcopy(checkpoint)
+        kept = Checkpoint(
+            checkpoint.since, {name: replace(shard) for name, shard in checkpoint.shards.items()}
+        )
         await asyncio.sleep(0.005)
         await self._alive()
         self._sim.on_save(kept)
@@ -257,3 +267,7 @@ class _Status:
 
     def fault(self, _mapping: str, error: BaseException) -> None:
         self._sim.engine_faults.append(error)
+
+
+def _copy(checkpoint: Checkpoint) -> Checkpoint:
+    return Checkpoint(checkpoint.since, {name: replace(shard) for name, shard in checkpoint.shards.items()})

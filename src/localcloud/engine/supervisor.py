@@ -34,22 +34,23 @@ class Engine:
             self._world.status.problem(ITSELF, "mappings", str(error))
             return
         wanted: dict[str, Mapping] = {}
+        refused = []
         for config in configs:
             try:
                 mapping = parse(config)
             except MappingError as error:
                 self._world.status.problem(config["UUID"], "configuration", str(error))
+                refused.append(config["UUID"])
                 continue
-            self._world.status.well(mapping.uuid, "configuration")
             if mapping.enabled:
+                self._world.status.well(mapping.uuid, "configuration")
                 wanted[mapping.uuid] = mapping
         self._reap()
         for uuid in [*wanted, *(uuid for uuid in self._mappings if uuid not in wanted)]:
             self._set(uuid, wanted.get(uuid))
         self._world.status.well(ITSELF, "mappings")
-        known = [*self._tasks, *(config["UUID"] for config in configs)]
-        self._world.status.retain([ITSELF, *known])
-        await self._world.checkpoints.retain(known)
+        self._world.status.retain([ITSELF, *self._tasks, *refused])
+        await self._world.checkpoints.retain([*self._tasks, *(config["UUID"] for config in configs)])
 
     def _set(self, uuid: str, mapping: Mapping | None) -> None:
         """Have the mapping run as it is now: in place of how it ran before, once that has ended."""
