@@ -146,6 +146,20 @@ def test_without_a_destination_what_is_given_up_is_told() -> None:
     assert "the mapping has no destination" in loss
 
 
+def test_what_expires_is_given_up() -> None:
+    async def story() -> Simulation:
+        destination = {"OnFailure": {"Destination": "arn:aws:s3:::b"}}
+        simulation = Simulation("kinesis", {"DestinationConfig": destination}, fail, retention=3600)
+        simulation.stream.put("a", "a")
+        simulation.start()
+        await asyncio.sleep(3700)
+        return simulation
+
+    [letter] = run(story()).letters
+
+    assert letter.metadata["requestContext"]["condition"] == "RecordAgeExceeded"
+
+
 def test_a_letter_that_is_refused_is_sent_until_it_is_taken() -> None:
     async def story() -> Simulation:
         down = True

@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum, auto
@@ -235,7 +235,7 @@ class _Ports:
         self._sim.on_save(kept)
         self._sim.checkpoint = kept
 
-    async def retain(self, _uuids: Sequence[str]) -> None:
+    async def retain(self, _uuids: Set[str]) -> None:
         await self._alive()
 
     def add(self, _mapping: Mapping, name: str, value: float) -> None:

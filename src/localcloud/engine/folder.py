@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Set
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ class FolderCheckpoints:
         """Replace the file, on the disk before this returns."""
         await self._threads.run(replace, self._path(uuid), json.dumps(asdict(checkpoint)), durable=True)
 
-    async def retain(self, uuids: Sequence[str]) -> None:
+    async def retain(self, uuids: Set[str]) -> None:
         """Delete the files of other mappings: an emulator that starts anew gives new UUIDs."""
         await self._threads.run(self._retain, {self._path(uuid) for uuid in uuids})
 

@@ -71,6 +71,8 @@ def parse(config: Config[str, Any]) -> Mapping:
     ]
     if config.get("TumblingWindowInSeconds"):
         problems.append("tumbling windows are not supported by the local cloud")
+    if "/consumer/" in config["EventSourceArn"]:
+        problems.append("enhanced fan-out is not supported by the local cloud")
     on_failure = config.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
     if on_failure and on_failure.split(":")[2:3] not in (["sqs"], ["sns"], ["s3"]):
         problems.append(f"the destination {on_failure} is not a queue, a topic or a bucket")

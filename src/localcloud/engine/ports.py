@@ -1,6 +1,6 @@
 """What the engine asks of the world. boto3 answers in `aws`, and the simulation in tests/simulation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
@@ -133,7 +133,7 @@ class Checkpoints(Protocol):
     async def save(self, uuid: str, checkpoint: Checkpoint) -> None:
         """Keep the checkpoint, as it is now: all of it or nothing."""
 
-    async def retain(self, uuids: Sequence[str]) -> None:
+    async def retain(self, uuids: Set[str]) -> None:
         """Forget the mappings that are not named."""
 
 
@@ -182,7 +182,7 @@ class Pace:
     busy_shard: float = 0.02
     failing_stream: float = 1.0
     relist: float = 10.0
-    mappings: float = 0.5
+    mappings: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

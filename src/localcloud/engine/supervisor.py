@@ -17,6 +17,7 @@ class Engine:
         self._world = world
         self._mappings: dict[str, Mapping] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._known: set[str] | None = None
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -50,7 +51,10 @@ class Engine:
             self._set(uuid, wanted.get(uuid))
         self._world.status.well(ITSELF, "mappings")
         self._world.status.retain([ITSELF, *self._tasks, *refused])
-        await self._world.checkpoints.retain([*self._tasks, *(config["UUID"] for config in configs)])
+        known = {*self._tasks, *(config["UUID"] for config in configs)}
+        if known != self._known:
+            await self._world.checkpoints.retain(known)
+            self._known = known
 
     def _set(self, uuid: str, mapping: Mapping | None) -> None:
         """Have the mapping run as it is now: in place of how it ran before, once that has ended."""

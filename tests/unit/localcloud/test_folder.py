@@ -42,7 +42,7 @@ def test_mappings_that_are_gone_are_forgotten(checkpoints: FolderCheckpoints) ->
     asyncio.run(checkpoints.save("gone", CHECKPOINT))
     asyncio.run(checkpoints.save("here", CHECKPOINT))
 
-    asyncio.run(checkpoints.retain(["here"]))
+    asyncio.run(checkpoints.retain({"here"}))
 
     assert asyncio.run(checkpoints.load("gone")) is None
     assert asyncio.run(checkpoints.load("here")) == CHECKPOINT

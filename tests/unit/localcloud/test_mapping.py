@@ -74,6 +74,13 @@ def test_what_aws_refuses_is_refused(wrong: dict[str, Any]) -> None:
         parse({**CONFIG, **wrong})
 
 
+def test_a_consumer_of_enhanced_fan_out_is_refused() -> None:
+    consumer = {"EventSourceArn": f"{CONFIG['EventSourceArn']}/consumer/c:1"}
+
+    with pytest.raises(MappingError, match="enhanced fan-out"):
+        parse({**CONFIG, **consumer})
+
+
 def test_queues_are_not_ours() -> None:
     assert is_stream(CONFIG)
     assert is_stream({"EventSourceArn": DYNAMODB})
