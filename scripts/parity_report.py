@@ -48,7 +48,7 @@ SEMANTICS = [
         "polling: Kinesis 1/s, DynamoDB 4/s",
         DIFFERS,
         f"{CLOUD}test_an_idle_cloud_invokes_within_a_quarter_of_a_second",
-        "Both are polled every 0.15 s when idle, since a person waits.",
+        "Both are polled every 0.2 s when idle, since a person waits.",
     ),
     Semantic(
         "StartingPosition TRIM_HORIZON and AT_TIMESTAMP",
@@ -85,8 +85,8 @@ SEMANTICS = [
         "backoff between retries",
         SAME,
         CASE,
-        "Undocumented; 0.4 s, doubling, at most 60 s, fits the one trace: 8 invocations in 60 s. Progress and "
-        "splitting do not wait.",
+        "Undocumented; 0.4 s, doubling, at most 60 s, fits the one trace: 8 invocations in 60 s. Progress "
+        "and splitting do not wait.",
     ),
     Semantic(
         "retried until the record expires",
@@ -105,7 +105,7 @@ SEMANTICS = [
     Semantic(
         "OnFailure to SQS and SNS, metadata only",
         SAME,
-        f"{CLOUD}test_metadata_of_what_is_given_up_goes_to_a_queue",
+        f"{CLOUD}test_metadata_of_what_is_given_up_goes_to_a_queue_or_a_topic",
     ),
     Semantic("OnFailure documents", SAME, f"{ENVELOPE}test_retries_exhausted_tells_of_the_last_invocation"),
     Semantic(
@@ -192,8 +192,8 @@ def report() -> str:
     lines = [
         "# The local cloud's stream mappings, compared with AWS's",
         "",
-        "Written by scripts/parity_report.py, from the semantics listed there and the cases of the simulation.",
-        "Do not edit: a test compares.",
+        "Written by scripts/parity_report.py, from the semantics listed there and the simulation's cases;",
+        "a test compares.",
         "",
         "## Semantics",
         "",

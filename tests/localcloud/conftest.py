@@ -59,12 +59,12 @@ class Deployment:
             "Principal": {"Service": "lambda.amazonaws.com"},
             "Action": "sts:AssumeRole",
         }
-        role = self._iam.create_role(RoleName=self.name, AssumeRolePolicyDocument=_policy(trust))["Role"][
+        role = self._iam.create_role(RoleName=self.name, AssumeRolePolicyDocument=policy(trust))["Role"][
             "Arn"
         ]
         statements = [{"Effect": "Allow", "Action": sorted(actions), "Resource": "*"}]
         statements += [{"Effect": "Deny", "Action": list(denied), "Resource": "*"}] if denied else []
-        self._iam.put_role_policy(RoleName=self.name, PolicyName="p", PolicyDocument=_policy(*statements))
+        self._iam.put_role_policy(RoleName=self.name, PolicyName="p", PolicyDocument=policy(*statements))
         self.function_arn = self._lambda.create_function(
             FunctionName=self.name,
             Runtime="python3.11",
@@ -168,5 +168,6 @@ def deployment(cloud: Cloud) -> Iterator[Deployment]:
     deployment.delete_mappings()
 
 
-def _policy(*statements: dict[str, Any]) -> str:
+def policy(*statements: dict[str, Any]) -> str:
+    """An IAM policy document."""
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})

@@ -1,6 +1,7 @@
 """The engine and the repaired emulator, as the processes that `make cloud-up` starts."""
 
 import base64
+import json
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.localcloud.conftest import Deployment
+from tests.localcloud.conftest import Deployment, policy
 from tests.localcloud.processes import Cloud, until
 
 REPORT = ["ReportBatchItemFailures"]
@@ -99,18 +100,29 @@ def test_a_poison_record_is_isolated_and_kept_and_the_shard_moves_on(
     assert letter["payload"]["Records"] == deployment.invocations()[3]["event"]["Records"]
 
 
-def test_metadata_of_what_is_given_up_goes_to_a_queue(deployment: Deployment) -> None:
+@pytest.mark.parametrize("service", ["sqs", "sns"])
+def test_metadata_of_what_is_given_up_goes_to_a_queue_or_a_topic(
+    deployment: Deployment, service: str
+) -> None:
     sqs = deployment.cloud.client("sqs")
     queue = sqs.create_queue(QueueName=f"{deployment.name}-failed")["QueueUrl"]
     arn = f"arn:aws:sqs:us-east-1:000000000000:{deployment.name}-failed"
+    if service == "sns":
+        sns = deployment.cloud.client("sns")
+        topic = sns.create_topic(Name=deployment.name)["TopicArn"]
+        allowed = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
+        sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy(allowed)})
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
+        arn = topic
     source = deployment.stream()
     deployment.put("poison")
 
     deployment.map(source, MaximumRetryAttempts=0, DestinationConfig={"OnFailure": {"Destination": arn}})
 
     messages = until(lambda: sqs.receive_message(QueueUrl=queue).get("Messages"), "a message")
-    assert '"KinesisBatchInfo"' in messages[0]["Body"]
-    assert '"payload"' not in messages[0]["Body"]
+    document = json.loads(messages[0]["Body"])
+    assert document["KinesisBatchInfo"]["streamArn"] == source
+    assert "payload" not in document
 
 
 def test_a_changed_mapping_behaves_anew_without_a_restart(deployment: Deployment) -> None:
@@ -258,7 +270,7 @@ def test_an_idle_cloud_invokes_within_a_quarter_of_a_second(deployment: Deployme
         deployment.await_payloads(f"text {round_}")
         latencies.append(deployment.invocations()[-1]["at"] - written)
 
-    # Slack for a busy machine: an idle one takes 0.1 s (see the parity report).
+    # The poll is 0.2 s and the invocation 0.02 s; what is beyond is a busy machine.
     assert sorted(latencies)[5] < 0.25, latencies
     assert max(latencies) < 1.0, latencies
 

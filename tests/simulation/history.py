@@ -98,8 +98,8 @@ class History:
         self.troubled = False
         simulation.stream.fault = lambda: None
         simulation.settings.pop("State", None)
-        simulation.kill()
-        simulation.start()
+        if not simulation.alive:
+            simulation.start()
         for _ in range(400):
             simulation.check()
             self._read_letters()

@@ -132,6 +132,7 @@ class Simulation:
         self._lives += 1
         if self._engine:
             self._engine.cancel()
+            self._engine = None
 
     def check(self) -> None:
         """Raise what went wrong in the engine itself."""
@@ -139,6 +140,11 @@ class Simulation:
             self._engine.result()
         for fault in self.engine_faults:
             raise fault
+
+    @property
+    def alive(self) -> bool:
+        """Whether an engine runs."""
+        return self._engine is not None
 
     @property
     def life(self) -> int:

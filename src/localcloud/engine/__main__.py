@@ -54,11 +54,12 @@ async def main(folder: Path) -> None:
 
 async def tell(heartbeat: Heartbeat, status: LoggedStatus, metrics: CloudWatchMetrics) -> None:
     """Show life and put metrics, once a second, from the time when the mappings could first be listed."""
+    while status.results().get(ITSELF) != "OK":
+        await asyncio.sleep(0.05)
     while True:
-        await asyncio.sleep(1)
-        if status.results().get(ITSELF) == "OK":
-            heartbeat.beat(status.results())
+        heartbeat.beat(status.results())
         await metrics.flush()
+        await asyncio.sleep(1)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from localcloud.engine.mapping import Mapping
 from localcloud.engine.ports import (
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
 T = TypeVar("T")
+# A response that the emulator's end cuts short is no BotoCoreError.
+FAULTS = (ClientError, BotoCoreError, ResponseParserError)
 Service = Literal["dynamodbstreams", "kinesis", "s3", "sns", "sqs"]
 
 _LONGEST_INVOCATION = 15 * 60 + 30
@@ -70,7 +73,7 @@ def source_errors() -> Iterator[None]:
         yield
     except ClientError as error:
         raise kinds.get(error.response["Error"]["Code"], SourceError)(str(error)) from error
-    except BotoCoreError as error:
+    except FAULTS as error:
         raise SourceError(str(error)) from error
 
 
@@ -166,7 +169,7 @@ class LambdaInvoker:
                 error=answer.get("FunctionError"),
                 payload=answer["Payload"].read(),
             )
-        except (ClientError, BotoCoreError) as error:
+        except FAULTS as error:
             raise NotInvokedError(str(error)) from error
 
 
@@ -196,7 +199,7 @@ class AwsDestinations:
                 # Built, not asked for: the role needs sqs:SendMessage and nothing more, as in AWS.
                 url = f"{client.meta.endpoint_url}/{account}/{resource}"
                 client.send_message(QueueUrl=url, MessageBody=json.dumps(letter.metadata))
-        except (ClientError, BotoCoreError) as error:
+        except FAULTS as error:
             raise NotDeliveredError(str(error)) from error
 
 
@@ -238,5 +241,5 @@ class CloudWatchMetrics:
         ]
         try:
             self._client.put_metric_data(Namespace="AWS/Lambda", MetricData=data)
-        except (ClientError, BotoCoreError):
+        except FAULTS:
             return
