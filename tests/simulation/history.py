@@ -21,9 +21,14 @@ FAULTS = [fault for fault in Fault if fault is not Fault.NONE]
 
 @dataclass(slots=True)
 class History:
-    """The invariants, checked as it unfolds. `settled` is what was processed, given up or filtered."""
+    """A mapping drawn from a seed, and its invariants, checked as the history unfolds.
+
+    `settled` is what was processed, given up or filtered. To try a function of your own, override `write`,
+    which calls `written` with each record, and `function`, which calls `processed` with each sequence number.
+    """
 
     seed: int
+    service: str = ""
     random: Random = field(init=False)
     simulation: Simulation = field(init=False)
     happened: Counter[str] = field(default_factory=Counter)
@@ -44,8 +49,8 @@ class History:
         """Draw what the mapping is like."""
         self.random = Random(self.seed)  # noqa: S311
         draw = self.random
-        self._slow = draw.choice([1, 24])
-        service = draw.choice(["kinesis", "dynamodb"])
+        self._slow = draw.choice([1, 60])
+        service = self.service or draw.choice(["kinesis", "dynamodb"])
         settings: dict[str, Any] = {
             "DestinationConfig": {"OnFailure": {"Destination": "arn:aws:s3:::failures"}}
         }
@@ -129,11 +134,15 @@ class History:
                 record = simulation.stream.put(key, text)
             else:
                 record = simulation.stream.change("INSERT", {"Id": {"S": key}}, {"Text": {"S": text}})
-            self._rank[record.sequence] = key, len(self._earlier[key])
-            self._earlier[key].append(record.sequence)
+            self.written(record)
             if not keep:
                 self.settled.add(record.sequence)
                 self.happened["filtered"] += 1
+
+    def written(self, record: Record) -> None:
+        """Note a record, and its place among those of its key."""
+        self._rank[record.sequence] = record.key, len(self._earlier[record.key])
+        self._earlier[record.key].append(record.sequence)
 
     async def crash(self, after: float = 0) -> None:
         """Kill the engine, and start another one a while later."""
@@ -179,10 +188,10 @@ class History:
                 if not self.simulation.settings["FunctionResponseTypes"] or self.random.random() < 0.5:
                     raise ValueError("poison")
                 return {"batchItemFailures": [{"itemIdentifier": sequence}]}
-            self._processed(sequence)
+            self.processed(sequence)
         return {"batchItemFailures": []}
 
-    def _processed(self, sequence: str) -> None:
+    def processed(self, sequence: str) -> None:
         """Order: nothing of a key is processed before what was written to it earlier is settled."""
         self._read_letters()
         key, rank = self._rank[sequence]

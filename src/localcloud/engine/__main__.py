@@ -22,7 +22,7 @@ from localcloud.engine.aws import (
     LambdaMappings,
     Threads,
 )
-from localcloud.engine.folder import FolderCheckpoints, Heartbeat
+from localcloud.engine.folder import FolderCheckpoints, Heartbeat, claim
 from localcloud.engine.ports import World
 from localcloud.engine.sources import source
 from localcloud.engine.status import LoggedStatus
@@ -64,4 +64,6 @@ async def tell(heartbeat: Heartbeat, status: LoggedStatus, metrics: CloudWatchMe
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    asyncio.run(main(Path(sys.argv[1])))
+    folder = Path(sys.argv[1])
+    claim(folder)
+    asyncio.run(main(folder))

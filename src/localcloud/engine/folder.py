@@ -1,5 +1,6 @@
 """What the engine keeps in a folder: checkpoints that survive its death, and a sign of life."""
 
+import fcntl
 import json
 import os
 import time
@@ -20,7 +21,6 @@ class FolderCheckpoints:
     def __init__(self, folder: Path, threads: Threads) -> None:
         self._folder = folder
         self._threads = threads
-        folder.mkdir(parents=True, exist_ok=True)
 
     async def load(self, uuid: str) -> Checkpoint | None:
         """The last checkpoint saved."""
@@ -49,6 +49,17 @@ class FolderCheckpoints:
         for path in self._folder.glob(f"*{SUFFIX}"):
             if path not in paths:
                 path.unlink()
+
+
+def claim(folder: Path) -> int:
+    """Make the folder this process's own until it ends: two engines would deliver everything twice."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / "lock", os.O_CREAT | os.O_WRONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise SystemExit(f"another engine works in {folder}") from None
+    return descriptor
 
 
 class Heartbeat:

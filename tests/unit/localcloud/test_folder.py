@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.engine.aws import Threads
-from localcloud.engine.folder import FolderCheckpoints, Heartbeat
+from localcloud.engine.folder import FolderCheckpoints, Heartbeat, claim
 from localcloud.engine.ports import Checkpoint, ShardCheckpoint
 
 CHECKPOINT = Checkpoint(12.5, {"a": ShardCheckpoint("7", drained=True), "b": ShardCheckpoint()})
@@ -46,6 +46,16 @@ def test_mappings_that_are_gone_are_forgotten(checkpoints: FolderCheckpoints) ->
 
     assert asyncio.run(checkpoints.load("gone")) is None
     assert asyncio.run(checkpoints.load("here")) == CHECKPOINT
+
+
+def test_a_second_engine_does_not_start_in_the_same_folder(tmp_path: Path) -> None:
+    descriptor = claim(tmp_path)
+
+    with pytest.raises(SystemExit, match="another engine works in"):
+        claim(tmp_path)
+
+    os.close(descriptor)
+    os.close(claim(tmp_path))
 
 
 def test_a_heartbeat_of_an_earlier_engine_does_not_stand(tmp_path: Path) -> None:
