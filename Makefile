@@ -58,7 +58,7 @@ cloud-down: $(VENV) ## Stop the local cloud, with everything in it
 	@$(RUN) scripts.cloud down
 
 ##@ Change it
-.PHONY: test test-unit test-terraform test-integration check format package hooks lock clean
+.PHONY: test test-unit test-terraform test-integration soak mutants parity check format package hooks lock clean
 test: $(VENV) terraform-ready package test-terraform ## Run all tests
 	@.venv/bin/pytest $(ARGS)
 
@@ -70,6 +70,15 @@ test-terraform: terraform-init package ## Test the modules, against a mocked pro
 
 test-integration: $(VENV) terraform-ready package ## Apply, use and destroy the system on a local cloud of its own
 	@.venv/bin/pytest tests/integration $(ARGS)
+
+soak: $(VENV) ## Try many more random histories than make test does (HISTORIES=100000)
+	@HISTORIES=$(or $(HISTORIES),100000) .venv/bin/pytest tests/property tests/simulation $(ARGS)
+
+mutants: $(VENV) ## Break the counting in the ways that matter, and show that the tests notice
+	@$(RUN) scripts.mutation_check
+
+parity: $(VENV) ## Write docs/local-cloud-parity.md, which compares the local cloud's stream mappings with AWS's
+	@$(RUN) scripts.parity_report
 
 check: $(VENV) terraform-init ## Check format, lint, types, Terraform, shell scripts, secrets, whitespace
 	@.venv/bin/pre-commit run --all-files

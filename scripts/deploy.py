@@ -30,7 +30,9 @@ def start_local_cloud(stage: Stage) -> None:
     """Start the local cloud when it is not running, and say so."""
     try:
         if stage.local_cloud.up(stage.port):
-            typer.echo(f"Local cloud started on {stage.endpoint} (log: {os.path.relpath(stage.local_cloud.log)})")
+            typer.echo(
+                f"Local cloud started on {stage.endpoint} (log: {os.path.relpath(stage.local_cloud.emulator.log)})"
+            )
     except LocalCloudError as error:
         raise UserError(str(error)) from error
 

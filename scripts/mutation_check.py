@@ -1,4 +1,4 @@
-"""Break the counting in the ways that matter, one at a time, and show that the tests notice each."""
+"""Break the counting in the ways that matter, one at a time, and show that the tests notice each: `make mutants`."""
 
 import os
 import shutil

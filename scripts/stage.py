@@ -10,14 +10,13 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localcloud.cloud import HOST, LocalCloud
+from localcloud.cloud import CREDENTIAL, HOST, REGION, LocalCloud
 from scripts.command import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 TERRAFORM = ROOT / "terraform"
 LOCAL = "local"
 _LOCAL_PORT = 4566
-_DEFAULT_REGION = "us-east-1"
 _LOOPBACK = re.compile(r"http://127\.0\.0\.1:\d+")
 
 
@@ -75,8 +74,8 @@ class Stage:
             return region
         return region | {
             "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",  # pragma: allowlist secret (the local cloud takes any)
+            "AWS_ACCESS_KEY_ID": CREDENTIAL,
+            "AWS_SECRET_ACCESS_KEY": CREDENTIAL,
             "AWS_SESSION_TOKEN": None,
             "AWS_PROFILE": None,
         }
@@ -113,17 +112,16 @@ def resolve(name: str, ambient: Mapping[str, str]) -> Stage:
     if name not in stages:
         raise UserError(f"There is no stage {name!r}. Choose one of {', '.join(stages)}: STAGE={stages[0]}")
     folder = Path(ambient.get("LOCAL_DIR") or ROOT / ".local").resolve()
-    region = ambient.get("AWS_REGION") or ambient.get("AWS_DEFAULT_REGION")
     if name == LOCAL:
-        return Stage(name, region or _DEFAULT_REGION, _local_endpoint(ambient, folder), folder)
+        return Stage(name, REGION, _local_endpoint(ambient, folder), folder)
     if ambient.get("AWS_ENDPOINT_URL"):
         raise UserError(
             f"Stage {name} is in AWS, but AWS_ENDPOINT_URL is set, to {ambient['AWS_ENDPOINT_URL']}. "
             "Unset it: unset AWS_ENDPOINT_URL AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY"
         )
-    region = region or boto3.Session().region_name
+    region = ambient.get("AWS_REGION") or ambient.get("AWS_DEFAULT_REGION") or boto3.Session().region_name
     if not region:
-        raise UserError(f"No region to use for stage {name}. Set one: export AWS_REGION={_DEFAULT_REGION}")
+        raise UserError(f"No region to use for stage {name}. Set one: export AWS_REGION={REGION}")
     return Stage(name, region, None, folder)
 
 

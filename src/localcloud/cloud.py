@@ -1,4 +1,7 @@
-"""Starts and stops the local cloud: an AWS emulator on 127.0.0.1, in the background."""
+"""Starts and stops the local cloud: an AWS emulator on 127.0.0.1, and the engine of its stream mappings.
+
+Both run in the background. What each of them is, and why there are two: docs/decisions/0002.
+"""
 
 import contextlib
 import http.client
@@ -9,13 +12,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 HOST = "127.0.0.1"
+REGION = "us-east-1"
+CREDENTIAL = "test"
+"""The access key and the secret key of the local account's root."""
+
+_SOURCES = Path(__file__).parents[1]
 _START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
 
@@ -24,121 +32,162 @@ class LocalCloudError(Exception):
     """The local cloud cannot be had; the message says what to do."""
 
 
-@dataclass(frozen=True)
-class _Emulator:
-    """A process that we started. Its creation time tells it from a later one with the same pid."""
+class Daemon:
+    """A process in the background: `<name>.json` in a folder says which, `<name>.log` what it wrote."""
 
-    pid: int
-    created: float
-    port: int
+    def __init__(self, name: str, folder: Path) -> None:
+        self.log = folder / f"{name}.log"
+        self._file = folder / f"{name}.json"
 
     def process(self) -> psutil.Process | None:
-        """The process while it lives."""
+        """The process while it lives. Its creation time tells it from a later one with the same pid."""
         try:
-            process = psutil.Process(self.pid)
-            alive = process.create_time() == self.created and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
+            known = json.loads(self._file.read_text())
+            process = psutil.Process(known["pid"])
+            alive = process.create_time() == known["created"] and process.status() != psutil.STATUS_ZOMBIE
+        except (FileNotFoundError, ValueError, KeyError, TypeError, psutil.NoSuchProcess):
             return None
         return process if alive else None
 
-
-class LocalCloud:
-    """One local cloud, whose pid, log and temporary files are in `folder`."""
-
-    def __init__(self, folder: Path) -> None:
-        self.log = folder / "emulator.log"
-        self._folder = folder
-        self._pid_file = folder / "emulator.json"
-
-    def port(self) -> int | None:
-        """The port that the local cloud listens on; None when it is not running."""
-        emulator = self._running()
-        return emulator.port if emulator else None
-
-    def up(self, port: int) -> bool:
-        """Start the local cloud on a port of 127.0.0.1 and wait until it answers; False when it did already.
-
-        Raises LocalCloudError when the port is taken, or the emulator stops or stays silent.
-        """
-        running = self._running()
-        if running and running.port == port and _answers(port):
-            return False
-        if running and running.port != port:
-            raise LocalCloudError(
-                f"The local cloud is running on port {running.port}. Use LOCAL_PORT={running.port}, "
-                "or stop it first: make cloud-down"
-            )
-        self.down()  # what a crash or a kill has left
-        _claim(port)
-        process = self._start(port)
-        try:
-            self._await_answer(process, port)
-        except BaseException:  # an interrupt leaves nothing half-started either
-            self.down()
-            raise
-        return True
-
-    def down(self) -> bool:
-        """Stop the local cloud and its functions, and forget what it held; False when it was not running."""
-        running = self._running()
-        process = running.process() if running else None
-        if process:
-            _stop(process)
-        self._pid_file.unlink(missing_ok=True)
-        shutil.rmtree(self._folder / "tmp", ignore_errors=True)
-        return process is not None
-
-    def _running(self) -> _Emulator | None:
-        try:
-            emulator = _Emulator(**json.loads(self._pid_file.read_text()))
-        except (FileNotFoundError, ValueError, TypeError):
-            return None
-        return emulator if emulator.process() else None
-
-    def _start(self, port: int) -> "subprocess.Popen[bytes]":
-        temporary = self._folder / "tmp"
-        temporary.mkdir(parents=True, exist_ok=True)
+    def start(self, command: Sequence[str], environment: Mapping[str, str], is_ready: Callable[[], bool]) -> None:
+        """Start the process and wait until it is ready. Raises LocalCloudError when it ends or stays silent."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, str(Path(__file__).with_name("emulator.py"))],
-                env=_environment(port, temporary, os.environ),
+                command,
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C in the user's terminal is not meant for it
             )
-        emulator = _Emulator(process.pid, psutil.Process(process.pid).create_time(), port)
-        self._pid_file.write_text(json.dumps(asdict(emulator)))
-        return process
+        known = {"pid": process.pid, "created": psutil.Process(process.pid).create_time()}
+        self._file.write_text(json.dumps(known))
+        try:
+            self._await(process, is_ready)
+        except BaseException:  # an interrupt leaves nothing half-started either
+            self.stop()
+            raise
 
-    def _await_answer(self, process: "subprocess.Popen[bytes]", port: int) -> None:
+    def stop(self) -> bool:
+        """End the process and its children, by force when they do not go; False when it was not running."""
+        process = self.process()
+        if process:
+            processes = [process, *process.children(recursive=True)]
+            for each in processes:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    each.terminate()
+            _, alive = psutil.wait_procs(processes, timeout=_STOP_SECONDS)
+            for each in alive:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    each.kill()
+            psutil.wait_procs(alive, timeout=_STOP_SECONDS)
+        self._file.unlink(missing_ok=True)
+        return process is not None
+
+    def _await(self, process: "subprocess.Popen[bytes]", is_ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _START_SECONDS
-        while not _answers(port):
+        while not is_ready():
             if process.poll() is not None:
-                raise LocalCloudError(
-                    f"The local cloud stopped as it started (exit code {process.returncode}). Read {self.log}"
-                )
-            if time.monotonic() > deadline:
-                raise LocalCloudError(
-                    f"The local cloud has been silent on port {port} for {_START_SECONDS:.0f} s. Read {self.log}"
-                )
-            time.sleep(0.1)
+                what = f"stopped as it started (exit code {process.returncode})"
+            elif time.monotonic() > deadline:
+                what = f"is not ready after {_START_SECONDS:.0f} s"
+            else:
+                time.sleep(0.05)
+                continue
+            raise LocalCloudError(f"The local cloud's {self.log.stem} {what}. Read {self.log}")
 
 
-def _environment(port: int, temporary: Path, ambient: Mapping[str, str]) -> dict[str, str]:
-    """The emulator's environment, which its functions inherit: nothing of the user's AWS or Python settings.
+class LocalCloud:
+    """One local cloud, which keeps its processes' ids, logs and temporary files in a folder."""
 
-    Without AWS credentials in it the functions get their own role's, and AUTH makes the role's policy count.
-    """
-    kept = {name: ambient[name] for name in ("HOME", "LANG", "PATH") if name in ambient}
-    return kept | {
-        "AUTH": "true",
-        "BIND_HOST": HOST,
-        "GATEWAY_PORT": str(port),
-        "IOT_MTLS_ENABLED": "0",
-        "PYTHONUNBUFFERED": "1",
-        "SFTP_ENABLED": "0",
-        "TMPDIR": str(temporary.resolve()),
+    def __init__(self, folder: Path) -> None:
+        self.emulator = Daemon("emulator", folder)
+        self.engine = Daemon("engine", folder)
+        self._folder = folder
+        self._port_file = folder / "port"
+        self._checkpoints = folder / "checkpoints"
+        self._temporary = folder / "tmp"
+
+    def port(self) -> int | None:
+        """The port that the emulator listens on; None when it is not running."""
+        return int(self._port_file.read_text()) if self.emulator.process() else None
+
+    def up(self, port: int) -> bool:
+        """Have both processes running, the emulator on this port of 127.0.0.1; False when they were already.
+
+        Raises LocalCloudError when the port is taken, or a process ends as it starts or stays silent.
+        """
+        running = self.port()
+        if running not in (None, port):
+            raise LocalCloudError(
+                f"The local cloud is running on port {running}. Use LOCAL_PORT={running}, "
+                "or stop it first: make cloud-down"
+            )
+        emulator_is_well = running is not None and _answers(port)
+        if emulator_is_well and self.engine.process():
+            return False
+        if not emulator_is_well:
+            self.down()  # what a crash or a kill has left
+            self.start_emulator(port)
+        self.start_engine(port)
+        return True
+
+    def down(self) -> bool:
+        """Stop both, with the functions, and forget what they held; False when the emulator was not running."""
+        self.engine.stop()
+        stopped = self.emulator.stop()
+        for folder in (self._checkpoints, self._temporary):
+            shutil.rmtree(folder, ignore_errors=True)
+        self._port_file.unlink(missing_ok=True)
+        return stopped
+
+    def start_emulator(self, port: int) -> None:
+        """Start the emulator alone, which reads queues but no streams."""
+        _claim(port)
+        self._temporary.mkdir(parents=True, exist_ok=True)
+        self._port_file.write_text(str(port))
+        # Functions inherit this environment. Without AWS credentials in it they get their own role's, and AUTH
+        # makes that role's policies count.
+        environment = _inherited() | {
+            "AUTH": "true",
+            "BIND_HOST": HOST,
+            "GATEWAY_PORT": str(port),
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+            "TMPDIR": str(self._temporary.resolve()),
+        }
+        command = [sys.executable, str(Path(__file__).with_name("emulator.py"))]
+        self.emulator.start(command, environment, lambda: _answers(port))
+
+    def start_engine(self, port: int) -> None:
+        """Start the engine of the stream mappings, from its checkpoints if it has run before."""
+        environment = _inherited() | {
+            "AWS_ACCESS_KEY_ID": CREDENTIAL,
+            "AWS_SECRET_ACCESS_KEY": CREDENTIAL,
+            "AWS_ENDPOINT_URL": f"http://{HOST}:{port}",
+            "AWS_REGION": REGION,
+            "PYTHONPATH": str(_SOURCES),
+        }
+        command = [sys.executable, "-m", "localcloud.engine", str(self._checkpoints)]
+        self.engine.start(command, environment, lambda: self._engine_is_at_work())
+
+    def heartbeat(self) -> dict[str, Any]:
+        """What the engine last said of itself: its pid, the time, and how each mapping fares. Empty at first."""
+        try:
+            return dict(json.loads((self._checkpoints / "engine.json").read_text()))
+        except FileNotFoundError:
+            return {}
+
+    def _engine_is_at_work(self) -> bool:
+        process = self.engine.process()
+        return process is not None and self.heartbeat().get("pid") == process.pid
+
+
+def _inherited() -> dict[str, str]:
+    """What the processes may have of this one's environment: nothing of the user's AWS or Python settings."""
+    return {name: os.environ[name] for name in ("HOME", "LANG", "PATH") if name in os.environ} | {
+        "PYTHONUNBUFFERED": "1"
     }
 
 
@@ -163,19 +212,3 @@ def _answers(port: int) -> bool:
         return False
     finally:
         connection.close()
-
-
-def _stop(process: psutil.Process) -> None:
-    """End a process and its children (the functions), by force when they do not go."""
-    processes = [process, *process.children(recursive=True)]
-    for each in processes:
-        _signal(each.terminate)
-    _, alive = psutil.wait_procs(processes, timeout=_STOP_SECONDS)
-    for each in alive:
-        _signal(each.kill)
-    psutil.wait_procs(alive, timeout=_STOP_SECONDS)
-
-
-def _signal(send: Callable[[], None]) -> None:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        send()

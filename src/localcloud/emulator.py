@@ -1,29 +1,268 @@
-"""The emulator's own process: `python emulator.py`, with its settings in the environment.
+"""Runs ministack with its own stream mappings off and with what they need of it repaired.
 
-It is run by path, not as a module, so that nothing of this repository is on the path of the functions, which
-inherit this environment: what is missing from a function's package must be missing here too.
+Run as a program, by path: `python src/localcloud/emulator.py`, told of its port by GATEWAY_PORT. As a module it would
+have this repository on its path, which the functions inherit: what is missing from a package must be missing here too.
+
+Why each repair, and why this version: docs/decisions/0002. A version of ministack that renames what a repair replaces
+or builds on ends here, and not in a stream that is silently read twice.
 """
 
-from http import HTTPStatus
+import json
+import time
+from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
-from ministack import app
-from ministack.services import kinesis
+PINNED = "1.5.33"
+
+# What ministack's handlers return: status, headers, body.
+Answer = Any
+Handler = Callable[[dict[str, Any]], Answer]
+Shards = dict[str, dict[str, Any]]
+
+KEPT_SETTINGS = ("TumblingWindowInSeconds", "StartingPositionTimestamp", "MetricsConfig")
 
 
-def keep_tags_of_new_streams() -> None:
-    """CreateStream takes tags, and the emulator drops them: each plan would then put them back."""
-    create_stream = kinesis._create_stream
+def main() -> None:
+    """Repair ministack and run it until killed."""
+    from ministack import app
+    from ministack.core import iam_actions
+    from ministack.services import dynamodb_streams, kinesis, lambda_svc
 
-    def create_stream_with_tags(request: dict[str, Any]) -> Any:
-        response = create_stream(request)
-        if response[0] == HTTPStatus.OK:
-            kinesis._streams[request["StreamName"]]["tags"].update(request.get("Tags", {}))
-        return response
+    stop_stream_pollers(lambda_svc)
+    keep_stream_settings(lambda_svc)
+    keep_tags_of_new_streams(kinesis)
+    keep_closed_shards(kinesis)
+    expire_from_the_front(kinesis)
+    authorise_table_streams_by_arn(iam_actions, dynamodb_streams)
+    take_loopback_for_tls(app)
+    app.main()
 
-    kinesis._create_stream = create_stream_with_tags
+
+def replace(module: Any, **functions: Callable[..., Any]) -> None:
+    """Put functions in the place of ministack's own, which looks them up by these names on every use."""
+    require(module, *functions)
+    for name, function in functions.items():
+        setattr(module, name, function)
+
+
+def require(module: Any, *names: str) -> None:
+    """End the program when ministack lacks a name that a repair is built on."""
+    if missing := [name for name in names if not hasattr(module, name)]:
+        raise SystemExit(
+            f"ministack {version('ministack')} has no {', '.join(missing)} in {module.__name__}: "
+            f"src/localcloud/emulator.py is made for ministack {PINNED} (docs/decisions/0002)"
+        )
+
+
+def stop_stream_pollers(lambda_svc: Any) -> None:
+    """Leave streams to localcloud.engine: read by two, every record would be delivered twice."""
+    replace(lambda_svc, _poll_kinesis=lambda: False, _poll_dynamodb_streams=lambda: False)
+
+
+def keep_stream_settings(lambda_svc: Any) -> None:
+    """Keep the settings that ministack drops, and give a stream's mapping AWS's BatchSize (100, not 10)."""
+    require(lambda_svc, "_create_esm", "_update_esm", "_esms", "_esm_response")
+    create, update = lambda_svc._create_esm, lambda_svc._update_esm
+
+    def keeping(answer: Answer, settings: dict[str, Any]) -> Answer:
+        status, headers, body = answer
+        if status not in (200, 202):
+            return answer
+        mapping = lambda_svc._esms[json.loads(body)["UUID"]]
+        mapping.update({name: settings[name] for name in KEPT_SETTINGS if name in settings})
+        return status, headers, json.dumps(lambda_svc._esm_response(mapping)).encode()
+
+    def create_mapping(data: dict[str, Any]) -> Answer:
+        if ":sqs:" not in data.get("EventSourceArn", ""):
+            data = {"BatchSize": 100, **data}
+        return keeping(create(data), data)
+
+    def update_mapping(uuid: str, data: dict[str, Any]) -> Answer:
+        return keeping(update(uuid, data), data)
+
+    replace(lambda_svc, _create_esm=create_mapping, _update_esm=update_mapping)
+
+
+def keep_tags_of_new_streams(kinesis: Any) -> None:
+    """Keep the tags that CreateStream is given: ministack drops them, and each plan would put them back."""
+    require(kinesis, "_create_stream", "_streams")
+    create = kinesis._create_stream
+
+    def create_stream(data: dict[str, Any]) -> Answer:
+        answer = create(data)
+        if answer[0] == 200:
+            kinesis._streams[data["StreamName"]]["tags"].update(data.get("Tags", {}))
+        return answer
+
+    replace(kinesis, _create_stream=create_stream)
+
+
+def authorise_table_streams_by_arn(iam_actions: Any, dynamodb_streams: Any) -> None:
+    """Ask whether a table's stream may be read of that stream, as AWS does.
+
+    ministack asks it of `*`, so that a policy which names the stream would grant nothing.
+    """
+    require(iam_actions, "extract_resource_arn")
+    require(dynamodb_streams, "_decode_iterator")
+    extract = iam_actions.extract_resource_arn
+
+    def extract_resource_arn(service: str, *request: Any) -> str:
+        _, _, headers, body, *_ = request
+        if not headers.get("x-amz-target", "").startswith("DynamoDBStreams_"):
+            return str(extract(service, *request))
+        asked: dict[str, Any] = json.loads(body or b"{}")
+        iterator: dict[str, Any] = dynamodb_streams._decode_iterator(asked.get("ShardIterator", "")) or {}
+        return str(asked.get("StreamArn") or iterator.get("arn") or "*")
+
+    replace(iam_actions, extract_resource_arn=extract_resource_arn)
+
+
+def take_loopback_for_tls(app: Any) -> None:
+    """Let aws:SecureTransport hold: a bucket that denies plain text would be closed to everybody here.
+
+    Nothing leaves this machine, which is what the condition is for.
+    """
+    require(app, "pin_request_origin")
+    pin = app.pin_request_origin
+    replace(app, pin_request_origin=lambda source_ip, _: pin(source_ip, True))
+
+
+def keep_closed_shards(kinesis: Any) -> None:
+    """Keep the parents of a split or a merge, with their records, until these expire, as Kinesis does.
+
+    ministack deletes them. A closed shard takes no record, and its last page has no NextShardIterator.
+    """
+    require(kinesis, "_resolve_stream", "_next_sequence_number", "_compute_hash_ranges")
+    require(kinesis, "_streams", "_shard_iterators", "error_response_json", "json_response")
+    split, merge, route = kinesis._split_shard, kinesis._merge_shards, kinesis._route_to_shard
+    read, summary, shard_out = kinesis._get_records, kinesis._describe_stream_summary, kinesis._shard_out
+    count = kinesis._update_shard_count
+
+    def open_shards(stream: dict[str, Any]) -> Shards:
+        return {shard_id: shard for shard_id, shard in stream["shards"].items() if "closed_at" not in shard}
+
+    def closing(change: Handler, *parents: str) -> Handler:
+        """A change of shards that closes the parents named by these parameters, rather than delete them."""
+
+        def change_shards(data: dict[str, Any]) -> Answer:
+            _, stream = kinesis._resolve_stream(data)
+            before: Shards = dict(stream["shards"]) if stream else {}
+            if any("closed_at" in before.get(data.get(name, ""), {}) for name in parents):
+                return kinesis.error_response_json("InvalidArgumentException", "The shard is closed", 400)
+            answer = change(data)
+            if answer[0] == 200:
+                for name in parents:
+                    ending = kinesis._next_sequence_number()
+                    closed = {"closed_at": time.time(), "ending_sequence_number": ending}
+                    stream["shards"][data[name]] = before[data[name]] | closed
+            return answer
+
+        return change_shards
+
+    def update_shard_count(data: dict[str, Any]) -> Answer:
+        """Split at every boundary of the new shards, then merge what lies between two, as Kinesis would."""
+        name, stream = kinesis._resolve_stream(data)
+        if not stream or int(data.get("TargetShardCount") or 0) < 1:
+            return count(data)
+        before = len(open_shards(stream))
+        ranges = [(int(a), int(b)) for a, b in kinesis._compute_hash_ranges(int(data["TargetShardCount"]))]
+        for start, _ in ranges:
+            for shard_id, shard in open_shards(stream).items():
+                if int(shard["starting_hash_key"]) < start <= int(shard["ending_hash_key"]):
+                    kinesis._split_shard(
+                        {"StreamName": name, "ShardToSplit": shard_id, "NewStartingHashKey": str(start)}
+                    )
+        for start, end in ranges:
+            while len(inside := _within(open_shards(stream), start, end)) > 1:
+                kinesis._merge_shards(
+                    {"StreamName": name, "ShardToMerge": inside[0], "AdjacentShardToMerge": inside[1]}
+                )
+        counts = {"CurrentShardCount": before, "TargetShardCount": len(ranges)}
+        return kinesis.json_response({"StreamName": name, "StreamARN": stream["StreamARN"], **counts})
+
+    def route_to_shard(hash_key: int, stream: dict[str, Any]) -> str:
+        return str(route(hash_key, {**stream, "shards": open_shards(stream)}))
+
+    def get_records(data: dict[str, Any]) -> Answer:
+        status, headers, body = read(data)
+        page = json.loads(body)
+        if status != 200:
+            return status, headers, body
+        place = kinesis._shard_iterators[page["NextShardIterator"]]
+        stream = kinesis._streams[place["stream"]]
+        shard = stream["shards"][place["shard_id"]]
+        if "closed_at" in shard and place["position"] >= len(shard["records"]):
+            del page["NextShardIterator"]
+            page["ChildShards"] = [
+                {"ShardId": child["ShardId"], "ParentShards": parents, "HashKeyRange": child["HashKeyRange"]}
+                for child in (shard_out(*item) for item in stream["shards"].items())
+                if place["shard_id"] in (parents := _parents(child))
+            ]
+        return kinesis.json_response(page)
+
+    def describe_stream_summary(data: dict[str, Any]) -> Answer:
+        status, headers, body = summary(data)
+        if status != 200:
+            return status, headers, body
+        answer = json.loads(body)
+        _, stream = kinesis._resolve_stream(data)
+        answer["StreamDescriptionSummary"]["OpenShardCount"] = len(open_shards(stream))
+        return kinesis.json_response(answer)
+
+    def describe_shard(shard_id: str, shard: dict[str, Any]) -> dict[str, Any]:
+        described: dict[str, Any] = shard_out(shard_id, shard)
+        if "closed_at" in shard:
+            described["SequenceNumberRange"]["EndingSequenceNumber"] = shard["ending_sequence_number"]
+        return described
+
+    replace(
+        kinesis,
+        _split_shard=closing(split, "ShardToSplit"),
+        _merge_shards=closing(merge, "ShardToMerge", "AdjacentShardToMerge"),
+        _update_shard_count=update_shard_count,
+        _route_to_shard=route_to_shard,
+        _get_records=get_records,
+        _describe_stream_summary=describe_stream_summary,
+        _shard_out=describe_shard,
+    )
+
+
+def expire_from_the_front(kinesis: Any) -> None:
+    """Expire records without moving what iterators point at, or looking at every record on every call.
+
+    ministack's iterators are indexes into a list that its expiry shortens: each skips as many as expire.
+    """
+
+    def expire_records(stream: dict[str, Any]) -> None:
+        cutoff = time.time() - stream["RetentionPeriodHours"] * 3600
+        for shard_id, shard in list(stream["shards"].items()):
+            records = shard["records"]
+            if records and records[0]["ApproximateArrivalTimestamp"] < cutoff:
+                kept = [record for record in records if record["ApproximateArrivalTimestamp"] >= cutoff]
+                shard["records"] = kept
+                for place in kinesis._shard_iterators.values():
+                    if (place["stream"], place["shard_id"]) == (stream["StreamName"], shard_id):
+                        place["position"] = max(0, place["position"] - len(records) + len(kept))
+            if shard.get("closed_at", cutoff) < cutoff:
+                del stream["shards"][shard_id]
+
+    replace(kinesis, _expire_records=expire_records)
+
+
+def _within(shards: Shards, start: int, end: int) -> list[str]:
+    """The shards that lie in a range of hash keys, in its order."""
+    inside = [
+        (int(shard["starting_hash_key"]), shard_id)
+        for shard_id, shard in shards.items()
+        if start <= int(shard["starting_hash_key"]) <= end
+    ]
+    return [shard_id for _, shard_id in sorted(inside)]
+
+
+def _parents(shard: dict[str, Any]) -> list[str]:
+    return [shard[name] for name in ("ParentShardId", "AdjacentParentShardId") if name in shard]
 
 
 if __name__ == "__main__":
-    keep_tags_of_new_streams()
-    app.main()
+    main()

@@ -16,7 +16,7 @@ from handlers.shared.parking import FailureBucket, Parking
 from localcloud.cloud import LocalCloud
 from tests.fakes.invocation import InMemoryParking
 from tests.fakes.ledger import InMemoryLedger
-from tests.integration.deployment import free_port
+from tests.waiting import free_port
 
 EXPIRES_AT = 1_796_601_600
 

@@ -2,42 +2,18 @@
 
 import json
 import os
-import socket
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import boto3
-import pytest
 from python_terraform import IsNotFlagged, Terraform, TerraformCommandError
 
 from scripts import state_bucket
 from scripts.stage import LOCAL, TERRAFORM, Stage, resolve
-
-T = TypeVar("T")
-DEADLINE_SECONDS = 30.0
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def eventually(look: Callable[[], T | None], *, what: str, seconds: float = DEADLINE_SECONDS) -> T:
-    """What `look` returns once that is true; fails at the deadline, saying what was waited for and last seen."""
-    deadline = time.monotonic() + seconds
-    while True:
-        seen = look()
-        if seen:
-            return seen
-        if time.monotonic() > deadline:
-            pytest.fail(f"not within {seconds:.0f} s: {what} (last seen: {seen!r})")
-        time.sleep(0.1)
+from tests.waiting import free_port
 
 
 @contextmanager

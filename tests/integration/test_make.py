@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.cloud import LocalCloud
-from tests.integration.deployment import eventually, free_port
+from tests.waiting import eventually, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 

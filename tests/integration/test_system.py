@@ -7,7 +7,8 @@ from typing import Any
 
 import boto3
 
-from tests.integration.deployment import System, eventually
+from tests.integration.deployment import System
+from tests.waiting import eventually
 
 EVENTS = Path(__file__).resolve().parents[2] / "scripts" / "events"
 
@@ -44,7 +45,7 @@ def test_a_record_put_into_the_stream_shows_up_decoded_in_the_functions_log(syst
 
 
 def test_items_put_into_the_records_show_up_as_their_users_total(system: System) -> None:
-    for record_id, score in ((1, "42"), (2, "-2"), (3, "0.5")):
+    for record_id, score in ((11, "42"), (12, "-2"), (13, "0.5")):
         boto3.client("dynamodb").put_item(
             TableName=system.table("GameScoreRecords"),
             Item={"RecordID": {"N": str(record_id)}, "Username": {"S": "Ada"}, "Score": {"N": score}},
@@ -84,4 +85,10 @@ def test_each_role_has_its_own_grants_and_no_others(system: System) -> None:
         return set(boto3.client("iam").list_role_policies(RoleName=role)["PolicyNames"])
 
     assert grants("ProcessKinesisRecords") == {"write-logs", "read-stream", "report-failures"}
-    assert grants("AggregateScoresByUser") == {"write-logs", "read-records", "update-totals", "report-failures"}
+    assert grants("AggregateScoresByUser") == {
+        "write-logs",
+        "read-records",
+        "put-ledger",
+        "update-totals",
+        "report-failures",
+    }

@@ -11,7 +11,7 @@ import pytest
 
 from localcloud import cloud
 from localcloud.cloud import LocalCloud, LocalCloudError
-from tests.integration.deployment import free_port
+from tests.waiting import free_port
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_another_process_that_got_the_pid_is_neither_taken_for_the_local_cloud_n
     local_cloud: LocalCloud, tmp_path: Path
 ) -> None:
     (tmp_path / "cloud").mkdir()
-    (tmp_path / "cloud" / "emulator.json").write_text(f'{{"pid": {os.getpid()}, "created": 0.0, "port": 1}}')
+    (tmp_path / "cloud" / "emulator.json").write_text(f'{{"pid": {os.getpid()}, "created": 0.0}}')
 
     assert local_cloud.port() is None
     assert not local_cloud.down()
@@ -100,5 +100,20 @@ def test_a_crash_at_the_start_is_told_with_the_exit_code_and_the_log(
     with pytest.raises(LocalCloudError, match=r"exit code 1.*emulator\.log"):
         local_cloud.up(free_port())
 
-    assert "no such service" in local_cloud.log.read_text()
+    assert "no such service" in local_cloud.emulator.log.read_text()
     assert local_cloud.port() is None
+
+
+def test_an_engine_that_died_is_started_again_beside_the_emulator(local_cloud: LocalCloud) -> None:
+    port = free_port()
+    local_cloud.up(port)
+    emulator, engine = local_cloud.emulator.process(), local_cloud.engine.process()
+    assert emulator is not None
+    assert engine is not None
+    engine.kill()
+    engine.wait(timeout=10)
+
+    assert local_cloud.up(port)
+
+    assert local_cloud.emulator.process() == emulator
+    assert local_cloud.engine.process() not in (None, engine)

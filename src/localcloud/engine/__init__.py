@@ -1,0 +1,10 @@
+"""Event source mappings of Kinesis and DynamoDB Streams as AWS runs them, over any cloud with their APIs.
+
+    mapping, record, response, delivery, envelope    what AWS documents, as pure functions and values
+    ports                                            what the engine asks of the world
+    supervisor -> runner -> shard -> lane            mappings, their shards, and batches in flight
+    aws, sources, folder, status                     the ports over boto3, a folder and a log
+
+Time is the event loop's: every wait goes through asyncio, so a simulation with a virtual loop runs the
+same code.
+"""

@@ -1,0 +1,69 @@
+"""Run the engine: `python -m localcloud.engine FOLDER`, told of its cloud by AWS_ENDPOINT_URL.
+
+It may be killed at any time: FOLDER holds its checkpoints, and `engine.json` while it is at work.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+import boto3
+
+from localcloud.engine.aws import (
+    AwsDestinations,
+    CloudWatchMetrics,
+    FunctionRights,
+    LambdaInvoker,
+    LambdaMappings,
+    Threads,
+)
+from localcloud.engine.folder import FolderCheckpoints, Heartbeat, claim
+from localcloud.engine.ports import World
+from localcloud.engine.sources import source
+from localcloud.engine.status import LoggedStatus
+from localcloud.engine.supervisor import ITSELF, Engine
+
+
+async def main(folder: Path) -> None:
+    """Run until killed."""
+    # Lambda's variable, which boto3 does not read; it falls back to AWS_DEFAULT_REGION.
+    session = boto3.Session(region_name=os.environ.get("AWS_REGION"))
+    quick, invocations, disk = Threads(16, "call"), Threads(256, "invoke"), Threads(2, "disk")
+    rights = FunctionRights(session, quick.size)
+    metrics, status = CloudWatchMetrics(session, quick), LoggedStatus()
+    world = World(
+        mappings=LambdaMappings(session, quick),
+        source=partial(source, rights, quick),
+        invoker=LambdaInvoker(session, invocations),
+        destinations=AwsDestinations(rights, quick),
+        checkpoints=FolderCheckpoints(folder, disk),
+        metrics=metrics,
+        status=status,
+        now=time.time,
+        new_id=uuid4,
+    )
+    async with asyncio.TaskGroup() as group:
+        group.create_task(Engine(world).run())
+        group.create_task(tell(Heartbeat(folder), status, metrics))
+
+
+async def tell(heartbeat: Heartbeat, status: LoggedStatus, metrics: CloudWatchMetrics) -> None:
+    """Show life and put metrics, once a second, from the time when the mappings could first be listed."""
+    while status.results().get(ITSELF) != "OK":
+        await asyncio.sleep(0.05)
+    while True:
+        heartbeat.beat(status.results())
+        await metrics.flush()
+        await asyncio.sleep(1)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    folder = Path(sys.argv[1])
+    claim(folder)
+    asyncio.run(main(folder))

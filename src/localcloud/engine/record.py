@@ -1,0 +1,65 @@
+"""Records of a stream, as Lambda hands them to a function."""
+
+import base64
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record: encoded once when it is read, sent as often as it takes.
+
+    `key` is what order is kept by, `arrived` is in seconds since the epoch, and `body` is the record's JSON.
+    Sequence numbers vary in width, so they are compared as numbers, never as strings.
+    """
+
+    sequence: str
+    key: str
+    arrived: float
+    body: bytes
+
+    @property
+    def number(self) -> int:
+        """The sequence number, fit to compare."""
+        return int(self.sequence)
+
+
+def event(records: Iterable[Record]) -> bytes:
+    """The event that delivers these records."""
+    return b'{"Records":[' + b",".join(record.body for record in records) + b"]}"
+
+
+def accepts(patterns: Sequence[str], body: bytes) -> bool:
+    """Whether a record passes FilterCriteria: any of the patterns, or no pattern at all.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis-filtering.html: Kinesis patterns see the payload
+    decoded, under `data`; a payload that is not JSON is there as text, and one that is not text is not there.
+    """
+    if not patterns:
+        return True
+    record = json.loads(body)
+    seen = {**record, **_kinesis_fields(record["kinesis"])} if "kinesis" in record else record
+    return any(_pattern(pattern).matches_event(seen) for pattern in patterns)
+
+
+def _kinesis_fields(fields: dict[str, Any]) -> dict[str, Any]:
+    fields = dict(fields)
+    try:
+        text = base64.b64decode(fields.pop("data")).decode()
+    except UnicodeDecodeError:
+        return fields
+    try:
+        return {**fields, "data": json.loads(text)}
+    except ValueError:
+        return {**fields, "data": text}
+
+
+@cache
+def _pattern(pattern: str) -> Any:
+    # Imported when a mapping first asks for it: moto's events take two seconds to load.
+    from moto.events.models import EventPattern
+
+    return EventPattern(pattern, json.loads(pattern))

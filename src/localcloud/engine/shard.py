@@ -1,0 +1,89 @@
+"""One shard of a mapping: read in pages, filtered, and spread over lanes by key."""
+
+import asyncio
+import zlib
+
+from localcloud.engine.lane import MAX_PAYLOAD, Lane, Place
+from localcloud.engine.ports import (
+    ExpiredIteratorError,
+    Page,
+    Position,
+    Source,
+    SourceError,
+    TrimmedError,
+    World,
+)
+from localcloud.engine.progress import Progress
+from localcloud.engine.record import accepts
+from localcloud.engine.tasks import end
+
+
+class ShardReader:
+    """Reads a shard from a position to its end, as fast as its lanes deliver."""
+
+    def __init__(self, world: World, place: Place, source: Source, position: Position, progress: Progress) -> None:
+        self._world = world
+        self._place = place
+        self._mapping = place.mapping
+        self._source = source
+        self._position = position
+        self._progress = progress
+        self._last = int(position.after or -1)
+        self._since = position.since or 0
+        self._lanes = [Lane(world, place, progress.done) for _ in range(self._mapping.lanes)]
+
+    async def run(self) -> None:
+        """Return when the shard is closed and every record of it is done with."""
+        tasks = [asyncio.ensure_future(work) for work in (self._read(), *(lane.run() for lane in self._lanes))]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done():
+                    task.result()
+        finally:
+            await end(tasks)
+
+    async def _read(self) -> None:
+        """Read to the end of the shard. At most two batches a lane, and a page, are held in memory."""
+        records, size = 2 * self._mapping.batch_size * len(self._lanes), 2 * MAX_PAYLOAD * len(self._lanes)
+        pace, iterator = self._world.pace, None
+        while True:
+            limit = await self._progress.room(records, size)
+            try:
+                if iterator is None:
+                    iterator = await self._source.iterator(self._place.shard_id, self._position)
+                page = await self._source.read(self._place.shard_id, iterator, limit)
+            except ExpiredIteratorError:
+                iterator = None
+                await asyncio.sleep(pace.busy_shard)
+            except TrimmedError as error:
+                self._world.status.lost(self._mapping.uuid, f"what {self._place.shard_id} no longer has: {error}")
+                self._position, iterator = Position(), None
+            except SourceError as error:
+                self._world.status.problem(self._mapping.uuid, self._place.shard_id, str(error))
+                iterator = None
+                await asyncio.sleep(pace.failing_stream)
+            else:
+                self._world.status.well(self._mapping.uuid, self._place.shard_id)
+                self._take(page)
+                iterator = page.next
+                if iterator is None:
+                    return await self._progress.settled()
+                await asyncio.sleep(0 if page.behind else pace.busy_shard if page.records else pace.idle_shard)
+
+    def _take(self, page: Page) -> None:
+        fresh = [r for r in page.records if r.number > self._last and r.arrived >= self._since]
+        filtered = []
+        for record in fresh:
+            self._progress.read(record)
+            if accepts(self._mapping.filters, record.body):
+                self._lanes[zlib.crc32(record.key.encode()) % len(self._lanes)].put(record)
+            else:
+                filtered.append(record)
+        if page.records:
+            self._last = page.records[-1].number
+            self._position = Position(after=page.records[-1].sequence)
+        self._progress.done(filtered)
+        if self._mapping.counts_events and fresh:
+            self._world.metrics.add(self._mapping, "PolledEventCount", len(fresh))
+            self._world.metrics.add(self._mapping, "FilteredOutEventCount", len(filtered))

@@ -1,0 +1,60 @@
+"""A local cloud of a test's own, whose two processes can be killed one by one."""
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psutil
+
+from localcloud.cloud import CREDENTIAL, HOST, REGION, LocalCloud
+from tests.waiting import free_port
+
+
+class Cloud(LocalCloud):
+    """A local cloud on a free port."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._free_port = free_port()
+
+    def begin(self) -> None:
+        """Start what is not running."""
+        self.up(self._free_port)
+
+    def begin_emulator(self) -> None:
+        """Start the emulator again, beside an engine that lives on."""
+        self.start_emulator(self._free_port)
+
+    def client(self, service: Any) -> Any:
+        """A client with the rights of the account's root."""
+        return boto3.client(
+            service,
+            endpoint_url=f"http://{HOST}:{self._free_port}",
+            region_name=REGION,
+            aws_access_key_id=CREDENTIAL,
+            aws_secret_access_key=CREDENTIAL,
+        )
+
+    def kill_engine(self) -> None:
+        """SIGKILL."""
+        _kill(self.engine.process())
+
+    def kill_emulator(self) -> None:
+        """SIGKILL."""
+        _kill(self.emulator.process())
+
+
+def _kill(process: psutil.Process | None) -> None:
+    assert process is not None, "it is not running"
+    process.kill()
+    process.wait(timeout=10)
+
+
+def package(code: str) -> bytes:
+    """A function's zip, with its handler at `function.handler`."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("function.py", code)
+    return buffer.getvalue()

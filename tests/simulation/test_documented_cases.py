@@ -1,0 +1,67 @@
+"""Each case of `cases`, for both kinds of stream, on the simulated cloud."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from tests.simulation.cases import CASES, Case
+from tests.simulation.stream import texts
+from tests.simulation.virtual_time import run
+from tests.simulation.world import EPOCH, Simulation
+
+PARAMETERS = [pytest.param(case, service, id=f"{service}: {case.name}") for case in CASES for service in case.services]
+
+
+def write(simulation: Simulation, text: str) -> None:
+    """Put a text under its first letter as the key."""
+    if simulation.service == "kinesis":
+        simulation.stream.put(text[0], text)
+    else:
+        simulation.stream.change("INSERT", {"Id": {"S": text[0]}}, {"Text": {"S": text}})
+
+
+@pytest.mark.parametrize(("case", "service"), PARAMETERS)
+def test_the_engine_does_what_aws_does(case: Case, service: str) -> None:
+    run(_check(case, service))
+
+
+async def _check(case: Case, service: str) -> None:
+    attempts = 0
+
+    def luck() -> Any:
+        nonlocal attempts
+        attempts += 1
+        return case.luck(attempts - 1)
+
+    def function(event: dict[str, Any]) -> Any:
+        return case.answer(texts(event), lambda text: sequences[text])
+
+    simulation = Simulation(service, case.settings, function, luck)
+    sequences: dict[str, str] = {}
+    asyncio.get_running_loop().call_soon(simulation.start)
+    for seconds, text in case.writes:
+        if simulation.now() < EPOCH + seconds:
+            await asyncio.sleep(EPOCH + seconds - simulation.now())
+        write(simulation, text)
+        sequences[text] = simulation.stream.records[-1].sequence
+    await asyncio.sleep(200)
+
+    simulation.check()
+    invoked = [texts(seen.event) for seen in simulation.seen]
+    if "ParallelizationFactor" in case.settings:
+        invoked.sort(key=lambda batch: batch[0][0])
+    assert invoked == case.invoked
+    assert [
+        (
+            letter.metadata["requestContext"]["condition"],
+            letter.metadata["requestContext"]["approximateInvokeCount"],
+            texts(json.loads(letter.event)),
+        )
+        for letter in simulation.letters
+    ] == case.letters
+    if case.times:
+        assert [seen.at for seen in simulation.seen] == pytest.approx(case.times, abs=0.5)
+    assert simulation.checkpoint is not None
+    assert [shard.after for shard in simulation.checkpoint.shards.values()] == [max(sequences.values(), key=int)]

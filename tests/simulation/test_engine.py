@@ -1,0 +1,258 @@
+"""What the table of cases does not show: positions, limits, filters, metrics, losses and outages."""
+
+import asyncio
+import json
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from localcloud.engine.ports import Checkpoint, ShardCheckpoint, SourceError
+from tests.simulation.stream import texts
+from tests.simulation.virtual_time import run
+from tests.simulation.world import EPOCH, Fault, Luck, Simulation
+
+
+def accept(event: dict[str, Any]) -> None:
+    """A function that never fails."""
+
+
+def fail(event: dict[str, Any]) -> None:
+    """A function that always fails."""
+    raise ValueError
+
+
+def delivered(simulation: Simulation) -> list[str]:
+    """Every text, in the order of delivery."""
+    return [text for seen in simulation.seen for text in texts(seen.event)]
+
+
+def test_latest_begins_when_the_mapping_was_made_however_late_the_engine_comes() -> None:
+    async def story() -> Simulation:
+        simulation = Simulation("kinesis", {"StartingPosition": "LATEST"}, accept)
+        simulation.settings["LastModified"] = _time(EPOCH + 100)
+        simulation.stream.put("a", "before")
+        await asyncio.sleep(150)
+        simulation.stream.put("a", "after")
+        await asyncio.sleep(150)
+        simulation.start()
+        await asyncio.sleep(10)
+        return simulation
+
+    assert delivered(run(story())) == ["after"]
+
+
+def test_latest_stays_where_it_was_when_the_mapping_changes() -> None:
+    async def story() -> Simulation:
+        simulation = Simulation("dynamodb", {"StartingPosition": "LATEST"}, fail)
+        simulation.start()
+        simulation.stream.change("INSERT", {"Id": {"S": "a"}}, {"Text": {"S": "first"}})
+        await asyncio.sleep(100)
+        simulation.function = accept
+        simulation.settings |= {"BatchSize": 7, "LastModified": _time(EPOCH + 100)}
+        simulation.kill()
+        simulation.start()
+        await asyncio.sleep(10)
+        return simulation
+
+    assert delivered(run(story()))[-1] == "first"
+
+
+def test_at_timestamp_begins_there() -> None:
+    async def story() -> Simulation:
+        settings = {"StartingPosition": "AT_TIMESTAMP", "StartingPositionTimestamp": _time(EPOCH + 5)}
+        simulation = Simulation("kinesis", settings, accept)
+        simulation.stream.put("a", "before")
+        await asyncio.sleep(5)
+        simulation.stream.put("a", "after")
+        simulation.start()
+        await asyncio.sleep(10)
+        return simulation
+
+    assert delivered(run(story())) == ["after"]
+
+
+def test_a_payload_stays_within_6_mb() -> None:
+    async def story() -> Simulation:
+        simulation = Simulation("kinesis", {}, accept)
+        for number in range(8):
+            simulation.stream.put("a", f"{number}" * 1_000_000)
+        simulation.start()
+        await asyncio.sleep(10)
+        return simulation
+
+    simulation = run(story())
+
+    assert [len(texts(seen.event)) for seen in simulation.seen] == [4, 4]
+    assert all(len(json.dumps(seen.event)) < 6 * 1024 * 1024 for seen in simulation.seen)
+
+
+def test_a_long_shard_is_read_in_pages_as_it_is_processed() -> None:
+    async def story() -> tuple[Simulation, list[int]]:
+        simulation = Simulation("kinesis", {"BatchSize": 10}, accept, lambda: Luck(seconds=1))
+        asked: list[int] = []
+        read = simulation.stream.read
+
+        async def spying(shard_id: str, iterator: str, limit: int) -> Any:
+            asked.append(int(iterator) + limit - len(delivered(simulation)))
+            return await read(shard_id, iterator, limit)
+
+        simulation.stream.read = spying  # type: ignore[method-assign]
+        for number in range(2000):
+            simulation.stream.put("a", str(number))
+        simulation.start()
+        await asyncio.sleep(300)
+        return simulation, asked
+
+    simulation, asked = run(story())
+
+    assert delivered(simulation) == [str(number) for number in range(2000)]
+    assert max(asked) <= 20
+
+
+def test_what_is_filtered_out_counts_as_processed() -> None:
+    async def story() -> Simulation:
+        patterns = ['{"data": {"kind": ["a"]}}', '{"data": {"n": [{"numeric": [">", 5]}]}}']
+        settings = {"FilterCriteria": {"Filters": [{"Pattern": pattern} for pattern in patterns]}}
+        simulation = Simulation("kinesis", settings, accept)
+        for data in ('{"kind": "a"}', '{"kind": "b"}', '{"n": 6}', "no JSON", '{"n": 5}'):
+            simulation.stream.put("k", data)
+        simulation.start()
+        await asyncio.sleep(10)
+        return simulation
+
+    simulation = run(story())
+
+    assert delivered(simulation) == ['{"kind": "a"}', '{"n": 6}']
+    assert simulation.checkpoint is not None
+    assert simulation.checkpoint.shards["shardId-000000000000"].after == simulation.stream.records[-1].sequence
+
+
+def test_without_a_destination_what_is_given_up_is_told() -> None:
+    async def story() -> Simulation:
+        simulation = Simulation("kinesis", {"MaximumRetryAttempts": 0}, fail)
+        simulation.stream.put("a", "a")
+        simulation.start()
+        await asyncio.sleep(10)
+        return simulation
+
+    simulation = run(story())
+
+    [loss] = simulation.losses
+    assert "1 records from 100000000000000000007" in loss
+    assert "the mapping has no destination" in loss
+
+
+def test_what_expires_is_given_up() -> None:
+    async def story() -> Simulation:
+        destination = {"OnFailure": {"Destination": "arn:aws:s3:::b"}}
+        simulation = Simulation("kinesis", {"DestinationConfig": destination}, fail, retention=3600)
+        simulation.stream.put("a", "a")
+        simulation.start()
+        await asyncio.sleep(3700)
+        return simulation
+
+    [letter] = run(story()).letters
+
+    assert letter.metadata["requestContext"]["condition"] == "RecordAgeExceeded"
+
+
+def test_a_letter_that_is_refused_is_sent_until_it_is_taken() -> None:
+    async def story() -> Simulation:
+        down = True
+        destination = {"OnFailure": {"Destination": "arn:aws:s3:::b"}}
+        settings = {"MaximumRetryAttempts": 0, "BatchSize": 1, "DestinationConfig": destination}
+        simulation = Simulation("kinesis", settings, fail, refuses=lambda: down)
+        simulation.stream.put("a", "a")
+        simulation.stream.put("a", "b")
+        simulation.start()
+        await asyncio.sleep(100)
+        assert delivered(simulation) == ["a"]
+        down = False
+        await asyncio.sleep(100)
+        return simulation
+
+    simulation = run(story())
+
+    assert delivered(simulation) == ["a", "b"]
+    assert len(simulation.letters) == 2
+    assert ("DestinationDeliveryFailures", 1) in simulation.metrics
+
+
+def test_records_trimmed_before_they_were_read_are_told_of_and_passed_over() -> None:
+    async def story() -> Simulation:
+        simulation = Simulation("kinesis", {}, accept, retention=3600)
+        lost, kept = simulation.stream.put("a", "read"), simulation.stream.put("a", "trimmed")
+        simulation.checkpoint = Checkpoint(None, {"shardId-000000000000": ShardCheckpoint(lost.sequence)})
+        assert kept
+        await asyncio.sleep(4000)
+        simulation.stream.put("a", "fresh")
+        simulation.start()
+        await asyncio.sleep(10)
+        return simulation
+
+    simulation = run(story())
+
+    assert delivered(simulation) == ["fresh"]
+    assert "no longer has" in simulation.losses[0]
+
+
+def test_a_stream_or_a_function_that_is_gone_is_waited_for() -> None:
+    async def story() -> Simulation:
+        simulation = Simulation("kinesis", {}, accept, lambda: Luck(Fault.THROTTLED if gone else Fault.NONE))
+
+        def fault() -> None:
+            if gone:
+                raise SourceError("ResourceNotFoundException")
+
+        gone = True
+        simulation.stream.fault = fault
+        simulation.stream.put("a", "a")
+        simulation.start()
+        await asyncio.sleep(3600)
+        gone = False
+        await asyncio.sleep(70)
+        simulation.check()
+        return simulation
+
+    simulation = run(story())
+
+    assert delivered(simulation) == ["a"]
+    assert "stream: ResourceNotFoundException" in simulation.problems
+
+
+def test_events_are_counted_where_the_mapping_asks_for_it() -> None:
+    async def story() -> Simulation:
+        settings = {
+            "MetricsConfig": {"Metrics": ["EventCount"]},
+            "MaximumRetryAttempts": 1,
+            "DestinationConfig": {"OnFailure": {"Destination": "arn:aws:s3:::b"}},
+        }
+        simulation = Simulation("kinesis", settings, fail)
+        simulation.stream.put("a", "a")
+        simulation.stream.put("a", "b")
+        simulation.start()
+        await asyncio.sleep(60)
+        return simulation
+
+    totals: Counter[str] = Counter()
+    simulation = run(story())
+    for name, value in simulation.metrics:
+        totals[name] += int(value)
+
+    ages = [value for name, value in simulation.metrics if name == "IteratorAge"]
+    assert ages == pytest.approx([10, 420], abs=60)
+    del totals["IteratorAge"]
+    assert totals == {
+        "PolledEventCount": 2,
+        "FilteredOutEventCount": 0,
+        "InvokedEventCount": 4,
+        "FailedInvokeEventCount": 4,
+        "DroppedEventCount": 2,
+        "OnFailureDestinationDeliveredEventCount": 2,
+    }
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

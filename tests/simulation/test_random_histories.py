@@ -1,0 +1,55 @@
+"""Histories drawn from seeds. SIMULATION_SEEDS sets how many, SIMULATION_SEED replays one."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.history import History
+from tests.simulation.virtual_time import run
+
+ROOT = Path(__file__).parents[2]
+REPLAYED = os.environ.get("SIMULATION_SEED")
+SEEDS = [int(REPLAYED)] if REPLAYED else list(range(int(os.environ.get("SIMULATION_SEEDS", "24"))))
+EXPECTED = {"write", "crash", "reshard", "alter", "poison", "filtered", "RetryAttemptsExhausted"}
+EXPECTED |= {"RecordAgeExceeded", "THROTTLED", "CRASHED_BEFORE", "CRASHED_AFTER", "TIMED_OUT"}
+EXPECTED |= {"RESPONSE_LOST", "DELIVERED_TWICE"}
+
+happened: Counter[str] = Counter()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_record_is_processed_or_given_up_in_order_whatever_happens(seed: int) -> None:
+    print(f"replay: SIMULATION_SEED={seed} .venv/bin/pytest {Path(__file__).relative_to(ROOT)}")
+    history = History(seed)
+
+    run(history.unfold())
+
+    happened.update(history.happened, histories=1)
+
+
+def test_the_histories_hold_everything_that_can_happen() -> None:
+    if happened["histories"] < 24:
+        pytest.skip("a few histories need not hold everything")
+
+    assert happened.keys() >= EXPECTED
+
+
+def test_a_seed_replays_exactly_in_another_process() -> None:
+    program = "from tests.simulation.test_random_histories import fingerprint; print(fingerprint(3))"
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "PYTHONHASHSEED": "7"}
+
+    answer = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True)
+
+    assert answer.stdout.decode().strip() == fingerprint(3)
+
+
+def fingerprint(seed: int) -> str:
+    """A digest of everything that a function saw, and when."""
+    history = History(seed)
+    run(history.unfold())
+    return hashlib.sha256(repr(history.simulation.seen).encode()).hexdigest()

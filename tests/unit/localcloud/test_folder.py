@@ -1,0 +1,64 @@
+"""Checkpoints in a folder."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from localcloud.engine.aws import Threads
+from localcloud.engine.folder import FolderCheckpoints, Heartbeat, claim
+from localcloud.engine.ports import Checkpoint, ShardCheckpoint
+
+CHECKPOINT = Checkpoint(12.5, {"a": ShardCheckpoint("7", drained=True), "b": ShardCheckpoint()})
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> FolderCheckpoints:
+    return FolderCheckpoints(tmp_path, Threads(1, "disk"))
+
+
+def test_a_checkpoint_is_read_as_it_was_saved(checkpoints: FolderCheckpoints) -> None:
+    asyncio.run(checkpoints.save("u", CHECKPOINT))
+
+    assert asyncio.run(checkpoints.load("u")) == CHECKPOINT
+
+
+def test_there_is_none_before_the_first(checkpoints: FolderCheckpoints) -> None:
+    assert asyncio.run(checkpoints.load("u")) is None
+
+
+def test_a_write_that_was_cut_short_leaves_the_last_checkpoint(checkpoints: FolderCheckpoints, tmp_path: Path) -> None:
+    asyncio.run(checkpoints.save("u", CHECKPOINT))
+    (tmp_path / "u.checkpoint.new").write_text('{"since": 12.')
+
+    assert asyncio.run(checkpoints.load("u")) == CHECKPOINT
+
+
+def test_mappings_that_are_gone_are_forgotten(checkpoints: FolderCheckpoints) -> None:
+    asyncio.run(checkpoints.save("gone", CHECKPOINT))
+    asyncio.run(checkpoints.save("here", CHECKPOINT))
+
+    asyncio.run(checkpoints.retain({"here"}))
+
+    assert asyncio.run(checkpoints.load("gone")) is None
+    assert asyncio.run(checkpoints.load("here")) == CHECKPOINT
+
+
+def test_a_second_engine_does_not_start_in_the_same_folder(tmp_path: Path) -> None:
+    descriptor = claim(tmp_path)
+
+    with pytest.raises(SystemExit, match="another engine works in"):
+        claim(tmp_path)
+
+    os.close(descriptor)
+    os.close(claim(tmp_path))
+
+
+def test_a_heartbeat_of_an_earlier_engine_does_not_stand(tmp_path: Path) -> None:
+    Heartbeat(tmp_path).beat({"u": "OK"})
+
+    assert json.loads((tmp_path / "engine.json").read_text())["pid"] == os.getpid()
+    Heartbeat(tmp_path)
+    assert not (tmp_path / "engine.json").exists()
