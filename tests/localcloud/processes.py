@@ -115,9 +115,10 @@ class Cloud:
             return False
 
 
-def package(code: str) -> bytes:
-    """A function's zip, with its handler at `function.handler`."""
+def package(files: dict[str, str]) -> bytes:
+    """A function's zip."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("function.py", code)
+        for name, text in files.items():
+            archive.writestr(name, text)
     return buffer.getvalue()
