@@ -54,10 +54,14 @@ class Deployment:
     """A function that tells a queue what it is given, its role, and whatever a test adds."""
 
     def __init__(
-        self, cloud: Cloud, function: Behaviour = RAISES_ON_POISON, denied: tuple[str, ...] = ()
+        self,
+        cloud: Cloud,
+        function: Behaviour = RAISES_ON_POISON,
+        denied: tuple[str, ...] = (),
+        name: str = "",
     ) -> None:
         self.cloud = cloud
-        self.name = f"t-{uuid4().hex[:8]}"
+        self.name = name or f"t-{uuid4().hex[:8]}"
         self.queue = cloud.client("sqs").create_queue(QueueName=self.name)["QueueUrl"]
         self._lambda = cloud.client("lambda")
         self._iam = cloud.client("iam")

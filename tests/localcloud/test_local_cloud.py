@@ -303,11 +303,13 @@ def test_an_emulator_that_goes_away_is_waited_for(tmp_path: Path) -> None:
     try:
         cloud.start_emulator()
         cloud.start_engine()
-        gone = Deployment(cloud).map(Deployment(cloud).stream())
-        until(lambda: list((tmp_path / "engine").glob(f"{gone}*")), "a checkpoint")
+        before = Deployment(cloud)
+        gone = before.map(before.stream())
+        before.put("a")
+        before.await_payloads("a")
         cloud.kill("emulator")
         cloud.start_emulator()
-        deployment = Deployment(cloud)
+        deployment = Deployment(cloud, name=before.name)
         deployment.map(deployment.stream())
 
         deployment.put("a")
