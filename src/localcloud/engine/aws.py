@@ -37,6 +37,13 @@ FAULTS = (ClientError, BotoCoreError, ResponseParserError)
 Service = Literal["dynamodbstreams", "kinesis", "s3", "sns", "sqs"]
 
 _LONGEST_INVOCATION = 15 * 60 + 30
+_UNKNOWN_SESSION = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+}
 
 
 def config(pool: int, read_timeout: float = 30) -> Config:
@@ -99,14 +106,15 @@ class FunctionRights:
         """A client of the service, as the function's execution role. Raises what boto3 raises.
 
         A refusal may be due to a role that has changed, or to an emulator that has started anew and no longer
-        knows the session: the next call asks for both again.
+        knows the session: the next call asks again.
         """
         try:
             yield self._client(service, function_arn)
-        except ClientError:
+        except ClientError as error:
             with self._lock:
                 role, _ = self._roles.pop(function_arn, ("", 0))
-                self._sessions.pop((role, _name(function_arn)), None)
+                if error.response["Error"]["Code"] in _UNKNOWN_SESSION:
+                    self._sessions.pop((role, _name(function_arn)), None)
             raise
 
     def _client(self, service: Service, function_arn: str) -> Any:
