@@ -203,7 +203,7 @@ CASES = [
     *(
         Case(
             f"{name} fails the batch",
-            "guide and trace: test_kinesis_report_batch_item_failure_scenarios",
+            "guide and trace: test_dynamodb_report_batch_item_failure_scenarios",
             {"FunctionResponseTypes": REPORT, "MaximumRetryAttempts": 1, "DestinationConfig": S3},
             at_once("a1", "a2"),
             invoked=[["a1", "a2"], ["a1", "a2"]],
