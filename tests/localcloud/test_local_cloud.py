@@ -272,7 +272,7 @@ def test_an_idle_cloud_invokes_within_a_quarter_of_a_second(deployment: Deployme
 
     # The poll is 0.2 s and the invocation 0.02 s; what is beyond is a busy machine.
     assert sorted(latencies)[5] < 0.25, latencies
-    assert max(latencies) < 1.0, latencies
+    assert max(latencies) < 2, latencies
 
 
 def test_a_killed_engine_loses_nothing(tmp_path: Path) -> None:
