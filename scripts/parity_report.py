@@ -19,7 +19,7 @@ ENVELOPE = "tests/unit/localcloud/test_envelope.py::"
 MAPPING = "tests/unit/localcloud/test_mapping.py::"
 ANY = f"{HISTORY}test_every_record_is_processed_or_given_up_in_order_whatever_happens"
 
-SAME, DIFFERS, ABSENT = "as in AWS", "differs", "not here"
+SAME, CHOSEN, DIFFERS, ABSENT = "as in AWS", "our choice", "differs", "not here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +80,16 @@ SEMANTICS = [
     Semantic("MaximumRecordAgeInSeconds", SAME, CASE, "Leading records that are too old go; the rest stay."),
     Semantic(
         "backoff between retries",
-        SAME,
+        CHOSEN,
         CASE,
-        "Undocumented; 0.4 s, doubling, at most 60 s, fits the one trace: 8 invocations in 60 s. Progress "
-        "and splitting do not wait.",
+        "AWS documents none; 0.4 s, doubling, at most 60 s, fits the one trace: 8 invocations in 60 s. "
+        "Progress and splitting do not wait.",
     ),
     Semantic(
         "retried until the record expires",
-        SAME,
+        CHOSEN,
         f"{ENGINE}test_what_expires_is_given_up",
-        "Undocumented whether AWS tells the destination then; here it does, as RecordAgeExceeded.",
+        "AWS does not say whether the destination is told then; here it is, as RecordAgeExceeded.",
     ),
     Semantic("ReportBatchItemFailures, every shape of response", SAME, CASE),
     Semantic("BisectBatchOnFunctionError, alone and with reported failures", SAME, CASE),
@@ -107,10 +107,10 @@ SEMANTICS = [
     Semantic("OnFailure documents", SAME, f"{ENVELOPE}test_retries_exhausted_tells_of_the_last_invocation"),
     Semantic(
         "a destination that refuses a document",
-        SAME,
+        CHOSEN,
         f"{ENGINE}test_a_letter_that_is_refused_is_sent_until_it_is_taken",
-        "Undocumented but for DestinationDeliveryFailures; here the shard waits until the document is taken "
-        "or its records would have expired.",
+        "AWS documents DestinationDeliveryFailures and no more; here the shard waits until the document is "
+        "taken or its records would have expired.",
     ),
     Semantic(
         "without a destination, what is given up is dropped",
@@ -205,7 +205,9 @@ def report() -> str:
         "",
         "## Cases",
         "",
-        "Each runs for Kinesis and for DynamoDB Streams, in tests/simulation/test_documented_cases.py.",
+        "Each runs for Kinesis and for DynamoDB Streams, in tests/simulation/test_documented_cases.py; those",
+        "that need no injected fault and no long wait also run on the local cloud, for Kinesis, in",
+        "tests/localcloud/test_documented_cases.py.",
         '"guide" is the AWS Lambda developer guide; "trace" is a recording of AWS in LocalStack\'s',
         "tests/aws/services/lambda_/event_source_mapping; a choice is ours, where both are silent.",
         "",

@@ -133,8 +133,12 @@ def keep_closed_shards(kinesis: Any) -> None:
 
     ministack deletes them. A closed shard takes no record, and its last page has no NextShardIterator.
     """
-    require(kinesis, "_resolve_stream", "_next_sequence_number", "_compute_hash_ranges")
-    require(kinesis, "_streams", "_shard_iterators", "error_response_json", "json_response")
+    require(
+        kinesis,
+        *("_split_shard", "_merge_shards", "_update_shard_count", "_route_to_shard", "_shard_out"),
+        *("_get_records", "_describe_stream_summary", "_resolve_stream", "_streams", "_shard_iterators"),
+        *("_next_sequence_number", "_compute_hash_ranges", "error_response_json", "json_response"),
+    )
     split, merge, route = kinesis._split_shard, kinesis._merge_shards, kinesis._route_to_shard
     read, summary, shard_out = kinesis._get_records, kinesis._describe_stream_summary, kinesis._shard_out
     count = kinesis._update_shard_count
@@ -233,6 +237,8 @@ def expire_from_the_front(kinesis: Any) -> None:
 
     ministack's iterators are indexes into a list that its expiry shortens: each skips as many as expire.
     """
+
+    require(kinesis, "_shard_iterators")
 
     def expire_records(stream: dict[str, Any]) -> None:
         cutoff = time.time() - stream["RetentionPeriodHours"] * 3600

@@ -2,34 +2,41 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from tests.localcloud.processes import Cloud, package
+from tests.simulation import behaviour
+from tests.simulation.cases import Behaviour
 from tests.waiting import eventually
 
-ACCOUNT = "000000000000"
+RAISES_ON_POISON = Behaviour(raises=["poison"])
 
-# Reports every event that it is given, and raises on a record whose payload or Kind says poison.
+# Tells a queue of every event that it is given, and then behaves as a function of the documented cases does.
 FUNCTION = """
 import base64, json, os, time, boto3
+from behaviour import behave
 sqs = boto3.client("sqs")
 
 def handler(event, context):
-    seen = []
+    seen, sequences = [], []
     for record in event["Records"]:
         if "kinesis" in record:
             seen.append(base64.b64decode(record["kinesis"]["data"]).decode())
+            sequences.append(record["kinesis"]["sequenceNumber"])
         else:
             seen.append(record["dynamodb"]["NewImage"]["Kind"]["S"])
+            sequences.append(record["dynamodb"]["SequenceNumber"])
     print(json.dumps(seen))
     report = {"seen": seen, "event": event, "at": time.time()}
     sqs.send_message(QueueUrl=os.environ["SEEN"], MessageBody=json.dumps(report))
-    if any("poison" in text for text in seen):
-        raise ValueError("poison")
+    return behave(seen, sequences, json.loads(os.environ["BEHAVIOUR"]))
 """
+BEHAVIOUR = Path(behaviour.__file__).read_text()
 
 
 @pytest.fixture(scope="session")
@@ -44,11 +51,17 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 
 class Deployment:
-    """A function that reports what it is given to a queue, its role, and whatever a test adds."""
+    """A function that tells a queue what it is given, its role, and whatever a test adds."""
 
-    def __init__(self, cloud: Cloud, denied: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        cloud: Cloud,
+        function: Behaviour = RAISES_ON_POISON,
+        denied: tuple[str, ...] = (),
+        name: str = "",
+    ) -> None:
         self.cloud = cloud
-        self.name = f"t-{uuid4().hex[:8]}"
+        self.name = name or f"t-{uuid4().hex[:8]}"
         self.queue = cloud.client("sqs").create_queue(QueueName=self.name)["QueueUrl"]
         self._lambda = cloud.client("lambda")
         self._iam = cloud.client("iam")
@@ -68,9 +81,9 @@ class Deployment:
             Runtime="python3.11",
             Role=role,
             Handler="function.handler",
-            Code={"ZipFile": package(FUNCTION)},
+            Code={"ZipFile": package({"function.py": FUNCTION, "behaviour.py": BEHAVIOUR})},
             Timeout=10,
-            Environment={"Variables": {"SEEN": self.queue}},
+            Environment={"Variables": {"SEEN": self.queue, "BEHAVIOUR": json.dumps(asdict(function))}},
         )["FunctionArn"]
 
     def stream(self, shards: int = 1) -> str:

@@ -52,9 +52,10 @@ def _kill(process: psutil.Process | None) -> None:
     process.wait(timeout=10)
 
 
-def package(code: str) -> bytes:
-    """A function's zip, with its handler at `function.handler`."""
+def package(files: dict[str, str]) -> bytes:
+    """A function's zip."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("function.py", code)
+        for name, text in files.items():
+            archive.writestr(name, text)
     return buffer.getvalue()

@@ -267,7 +267,7 @@ def test_an_idle_cloud_invokes_within_a_quarter_of_a_second(deployment: Deployme
 
     # The poll is 0.2 s and the invocation 0.02 s; what is beyond is a busy machine.
     assert sorted(latencies)[5] < 0.25, latencies
-    assert max(latencies) < 1.0, latencies
+    assert max(latencies) < 2, latencies
 
 
 def test_a_killed_engine_loses_nothing(tmp_path: Path) -> None:
@@ -296,11 +296,13 @@ def test_an_emulator_that_goes_away_is_waited_for(tmp_path: Path) -> None:
     cloud = Cloud(tmp_path)
     try:
         cloud.begin()
-        gone = Deployment(cloud).map(Deployment(cloud).stream())
-        eventually(lambda: list((tmp_path / "checkpoints").glob(f"{gone}*")), "a checkpoint")
+        before = Deployment(cloud)
+        gone = before.map(before.stream())
+        before.put("a")
+        before.await_payloads("a")
         cloud.kill_emulator()
         cloud.begin_emulator()
-        deployment = Deployment(cloud)
+        deployment = Deployment(cloud, name=before.name)
         deployment.map(deployment.stream())
 
         deployment.put("a")

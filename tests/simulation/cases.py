@@ -11,11 +11,18 @@ from typing import Any
 from tests.simulation.world import Fault, Luck
 
 Texts = list[str]
-Answer = Callable[[Texts, Callable[[str], str]], Any]
-"""A function: from the texts it is given, and the sequence number of each, to its response."""
 
 REPORT = ["ReportBatchItemFailures"]
 S3 = {"OnFailure": {"Destination": "arn:aws:s3:::failures"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """A function: it raises on some texts, reports others as failures, or answers as it is told."""
+
+    raises: Texts = field(default_factory=list)
+    reports: Texts = field(default_factory=list)
+    answers: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +37,9 @@ class Case:
     settings: dict[str, Any]
     writes: list[tuple[float, str]]
     invoked: list[Texts]
-    answer: Answer = lambda *_: None
+    function: Behaviour = Behaviour()
     letters: list[tuple[str, int, Texts]] = field(default_factory=list)
-    luck: Callable[[int], Luck] = lambda _: Luck()
+    luck: Callable[[int], Luck] | None = None
     services: tuple[str, ...] = ("kinesis", "dynamodb")
     times: list[float] | None = None
 
@@ -40,30 +47,6 @@ class Case:
 def at_once(*texts: str) -> list[tuple[float, str]]:
     """Writes of one moment, before the mapping is seen."""
     return [(0.0, text) for text in texts]
-
-
-def raises_on(*bad: str) -> Answer:
-    """A function that raises when its batch holds one of these."""
-
-    def answer(texts: Texts, sequence: Callable[[str], str]) -> None:
-        if set(bad) & set(texts):
-            raise ValueError(f"poison in {texts}")
-
-    return answer
-
-
-def reports(*bad: str) -> Answer:
-    """A function that reports these as its batch's failures."""
-
-    def answer(texts: Texts, sequence: Callable[[str], str]) -> dict[str, Any]:
-        return {"batchItemFailures": [{"itemIdentifier": sequence(text)} for text in texts if text in bad]}
-
-    return answer
-
-
-def answers(response: Any) -> Answer:
-    """A function that always answers this."""
-    return lambda *_: response
 
 
 def throttled(times: int) -> Callable[[int], Luck]:
@@ -121,7 +104,7 @@ CASES = [
         {"MaximumRetryAttempts": 1, "DestinationConfig": S3},
         at_once("a1"),
         invoked=[["a1"], ["a1"]],
-        answer=raises_on("a1"),
+        function=Behaviour(raises=["a1"]),
         letters=[("RetryAttemptsExhausted", 2, ["a1"])],
     ),
     Case(
@@ -130,7 +113,7 @@ CASES = [
         {"MaximumRetryAttempts": 0, "BatchSize": 1, "DestinationConfig": S3},
         at_once("a1", "a2"),
         invoked=[["a1"], ["a2"]],
-        answer=raises_on("a1"),
+        function=Behaviour(raises=["a1"]),
         letters=[("RetryAttemptsExhausted", 1, ["a1"])],
     ),
     Case(
@@ -155,7 +138,7 @@ CASES = [
         {"MaximumRecordAgeInSeconds": 60, "DestinationConfig": S3},
         at_once("a1"),
         invoked=[["a1"]] * 8,
-        answer=raises_on("a1"),
+        function=Behaviour(raises=["a1"]),
         letters=[("RecordAgeExceeded", 8, ["a1"])],
     ),
     Case(
@@ -173,7 +156,7 @@ CASES = [
         {"FunctionResponseTypes": REPORT, "MaximumRetryAttempts": 0, "DestinationConfig": S3},
         at_once("a1", "a2", "a3", "a4"),
         invoked=[["a1", "a2", "a3", "a4"], ["a2", "a3", "a4"]],
-        answer=reports("a4", "a2"),
+        function=Behaviour(reports=["a4", "a2"]),
         letters=[("RetryAttemptsExhausted", 1, ["a2", "a3", "a4"])],
     ),
     Case(
@@ -187,7 +170,7 @@ CASES = [
         },
         at_once("a1", "a2", "a3", "a4", "a5", "a6"),
         invoked=[["a1", "a2", "a3"], ["a4", "a5", "a6"], ["a6"], ["a6"], ["a6"], ["a6"]],
-        answer=reports("a6"),
+        function=Behaviour(reports=["a6"]),
         letters=[("RetryAttemptsExhausted", 4, ["a6"])],
     ),
     Case(
@@ -196,7 +179,7 @@ CASES = [
         {},
         at_once("a1", "a2"),
         invoked=[["a1", "a2"]],
-        answer=reports("a2"),
+        function=Behaviour(reports=["a2"]),
     ),
     *(
         Case(
@@ -205,7 +188,7 @@ CASES = [
             {"FunctionResponseTypes": REPORT, "MaximumRetryAttempts": 0, "DestinationConfig": S3},
             at_once("a1", "a2"),
             invoked=[["a1", "a2"]],
-            answer=answers(response),
+            function=Behaviour(answers=response),
         )
         for name, response in _SUCCESSES.items()
     ),
@@ -215,16 +198,16 @@ CASES = [
         {"FunctionResponseTypes": REPORT, "MaximumRetryAttempts": 0, "DestinationConfig": S3},
         at_once("a1", "a2"),
         invoked=[["a1", "a2"]],
-        answer=answers(""),
+        function=Behaviour(answers=""),
     ),
     *(
         Case(
             f"{name} fails the batch",
-            "guide and trace: test_kinesis_report_batch_item_failure_scenarios",
+            "guide and trace: test_dynamodb_report_batch_item_failure_scenarios",
             {"FunctionResponseTypes": REPORT, "MaximumRetryAttempts": 1, "DestinationConfig": S3},
             at_once("a1", "a2"),
             invoked=[["a1", "a2"], ["a1", "a2"]],
-            answer=answers(response),
+            function=Behaviour(answers=response),
             letters=[("RetryAttemptsExhausted", 2, ["a1", "a2"])],
         )
         for name, response in _FAILURES.items()
@@ -235,7 +218,7 @@ CASES = [
         {"FunctionResponseTypes": REPORT, "MaximumRetryAttempts": 0, "DestinationConfig": S3},
         at_once("a1"),
         invoked=[["a1"]],
-        answer=answers("Successfully processed 1 records."),
+        function=Behaviour(answers="Successfully processed 1 records."),
         letters=[("RetryAttemptsExhausted", 1, ["a1"])],
     ),
     Case(
@@ -251,7 +234,7 @@ CASES = [
             ["a3"],
             ["a4"],
         ],
-        answer=raises_on("a3"),
+        function=Behaviour(raises=["a3"]),
         letters=[("RetryAttemptsExhausted", 2, ["a3"])],
     ),
     Case(
@@ -265,7 +248,7 @@ CASES = [
         },
         at_once("a1", "a2", "a3", "a4"),
         invoked=[["a1", "a2", "a3", "a4"], ["a3", "a4"], ["a3", "a4"]],
-        answer=reports("a3"),
+        function=Behaviour(reports=["a3"]),
         letters=[("RetryAttemptsExhausted", 2, ["a3", "a4"])],
     ),
     Case(
@@ -279,7 +262,7 @@ CASES = [
         },
         at_once("a1", "a2"),
         invoked=[["a1", "a2"], ["a1"], ["a2"]],
-        answer=raises_on("a2"),
+        function=Behaviour(raises=["a2"]),
         letters=[("RetryAttemptsExhausted", 1, ["a2"])],
     ),
     Case(
@@ -288,7 +271,7 @@ CASES = [
         {"ParallelizationFactor": 10, "BatchSize": 1, "MaximumRetryAttempts": 1, "DestinationConfig": S3},
         at_once("a1", "b1", "b2"),
         invoked=[["a1"], ["a1"], ["b1"], ["b2"]],
-        answer=raises_on("a1"),
+        function=Behaviour(raises=["a1"]),
         letters=[("RetryAttemptsExhausted", 2, ["a1"])],
     ),
 ]

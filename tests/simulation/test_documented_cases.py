@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 
+from tests.simulation.behaviour import behave
 from tests.simulation.cases import CASES, Case
+from tests.simulation.stream import sequences as sequence_numbers
 from tests.simulation.stream import texts
 from tests.simulation.virtual_time import run
-from tests.simulation.world import EPOCH, Simulation
+from tests.simulation.world import EPOCH, Luck, Simulation
 
 PARAMETERS = [pytest.param(case, service, id=f"{service}: {case.name}") for case in CASES for service in case.services]
 
@@ -30,13 +33,13 @@ def test_the_engine_does_what_aws_does(case: Case, service: str) -> None:
 async def _check(case: Case, service: str) -> None:
     attempts = 0
 
-    def luck() -> Any:
+    def luck() -> Luck:
         nonlocal attempts
         attempts += 1
-        return case.luck(attempts - 1)
+        return case.luck(attempts - 1) if case.luck else Luck()
 
     def function(event: dict[str, Any]) -> Any:
-        return case.answer(texts(event), lambda text: sequences[text])
+        return behave(texts(event), list(sequence_numbers(event)), asdict(case.function))
 
     simulation = Simulation(service, case.settings, function, luck)
     sequences: dict[str, str] = {}

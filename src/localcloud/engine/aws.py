@@ -37,6 +37,13 @@ FAULTS = (ClientError, BotoCoreError, ResponseParserError)
 Service = Literal["dynamodbstreams", "kinesis", "s3", "sns", "sqs"]
 
 _LONGEST_INVOCATION = 15 * 60 + 30
+_UNKNOWN_SESSION = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+}
 
 
 def config(pool: int, read_timeout: float = 30) -> Config:
@@ -90,14 +97,29 @@ class FunctionRights:
         self._lambda: LambdaClient = session.client("lambda", config=self._config)
         self._sts = session.client("sts", config=self._config)
         self._lock = threading.Lock()
-        self._roles: dict[str, tuple[float, str]] = {}
-        self._sessions: dict[tuple[str, str], tuple[float, boto3.Session]] = {}
+        self._roles: dict[str, tuple[str, float]] = {}
+        self._sessions: dict[tuple[str, str], tuple[boto3.Session, float]] = {}
         self._clients: dict[tuple[str, str, str], tuple[boto3.Session, Any]] = {}
 
-    def client(self, service: Service, function_arn: str) -> Any:
-        """A client of the service, as the function's execution role. Raises what boto3 raises."""
+    @contextmanager
+    def client(self, service: Service, function_arn: str) -> Iterator[Any]:
+        """A client of the service, as the function's execution role. Raises what boto3 raises.
+
+        A refusal may be due to a role that has changed, or to an emulator that has started anew and no longer
+        knows the session: the next call asks again.
+        """
+        try:
+            yield self._client(service, function_arn)
+        except ClientError as error:
+            with self._lock:
+                role, _ = self._roles.pop(function_arn, ("", 0))
+                if error.response["Error"]["Code"] in _UNKNOWN_SESSION:
+                    self._sessions.pop((role, _name(function_arn)), None)
+            raise
+
+    def _client(self, service: Service, function_arn: str) -> Any:
         with self._lock:
-            role, name = self.role(function_arn), function_arn.split(":")[6]
+            role, name = self.role(function_arn), _name(function_arn)
             session = self._assumed(role, name)
             known, client = self._clients.get((service, role, name), (None, None))
             if known is not session:
@@ -107,14 +129,14 @@ class FunctionRights:
 
     def role(self, function_arn: str) -> str:
         """The ARN of the function's execution role."""
-        until, role = self._roles.get(function_arn, (0, ""))
+        role, until = self._roles.get(function_arn, ("", 0))
         if until < time.monotonic():
             role = self._lambda.get_function_configuration(FunctionName=function_arn)["Role"]
-            self._roles[function_arn] = time.monotonic() + self._ROLE_SECONDS, role
+            self._roles[function_arn] = role, time.monotonic() + self._ROLE_SECONDS
         return role
 
     def _assumed(self, role: str, name: str) -> boto3.Session:
-        until, session = self._sessions.get((role, name), (0, self._session))
+        session, until = self._sessions.get((role, name), (self._session, 0))
         if until < time.monotonic():
             credentials = self._sts.assume_role(
                 RoleArn=role, RoleSessionName=name, DurationSeconds=self._SESSION_SECONDS
@@ -126,8 +148,12 @@ class FunctionRights:
                 region_name=self._session.region_name,
             )
             until = time.monotonic() + self._SESSION_SECONDS - self._RENEW_SECONDS
-            self._sessions[role, name] = until, session
+            self._sessions[role, name] = session, until
         return session
+
+
+def _name(function_arn: str) -> str:
+    return function_arn.split(":")[6]
 
 
 class LambdaMappings:
@@ -189,16 +215,16 @@ class AwsDestinations:
         name, _, account, resource = mapping.on_failure.split(":", 5)[2:]
         service = cast(Service, name)
         try:
-            client = self._rights.client(service, mapping.function_arn)
-            if service == "s3":
-                body = json.dumps({**letter.metadata, "payload": json.loads(letter.event)})
-                client.put_object(Bucket=resource, Key=letter.key, Body=body.encode())
-            elif service == "sns":
-                client.publish(TopicArn=mapping.on_failure, Message=json.dumps(letter.metadata))
-            else:
-                # Built, not asked for: the role needs sqs:SendMessage and nothing more, as in AWS.
-                url = f"{client.meta.endpoint_url}/{account}/{resource}"
-                client.send_message(QueueUrl=url, MessageBody=json.dumps(letter.metadata))
+            with self._rights.client(service, mapping.function_arn) as client:
+                if service == "s3":
+                    body = json.dumps({**letter.metadata, "payload": json.loads(letter.event)})
+                    client.put_object(Bucket=resource, Key=letter.key, Body=body.encode())
+                elif service == "sns":
+                    client.publish(TopicArn=mapping.on_failure, Message=json.dumps(letter.metadata))
+                else:
+                    # Built, not asked for: the role needs sqs:SendMessage and nothing more, as in AWS.
+                    url = f"{client.meta.endpoint_url}/{account}/{resource}"
+                    client.send_message(QueueUrl=url, MessageBody=json.dumps(letter.metadata))
         except FAULTS as error:
             raise NotDeliveredError(str(error)) from error
 

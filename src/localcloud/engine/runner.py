@@ -105,7 +105,8 @@ def _beginning(mapping: Mapping) -> float | None:
     """Where a mapping begins that has no checkpoint yet, in seconds, or None for the oldest record.
 
     LATEST is the time when the mapping was made, so nothing written after it is missed, however late the
-    engine sees it. That time has no fraction: what was written earlier in that second is delivered too.
+    engine sees it, unless the mapping is changed before. That time has no fraction: what was written earlier
+    in that second is delivered too.
     """
     if mapping.starting_position == "LATEST":
         return mapping.last_modified

@@ -54,8 +54,8 @@ class _BotoSource:
         return await self._threads.run(self._with_client, call, *args)
 
     def _with_client(self, call: Callable[..., T], *args: Any) -> T:
-        with source_errors():
-            return call(self._rights.client(self.client_name, self._mapping.function_arn), *args)
+        with source_errors(), self._rights.client(self.client_name, self._mapping.function_arn) as client:
+            return call(client, *args)
 
     def _list(self, client: Any) -> Listing:
         raise NotImplementedError

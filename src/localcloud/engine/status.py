@@ -29,8 +29,11 @@ class LoggedStatus:
         log.error("%s: LOST: %s", mapping, what)
 
     def fault(self, mapping: str, error: BaseException) -> None:
-        """Log a fault of the engine's own."""
-        log.error("%s: the engine failed and starts again", mapping, exc_info=error)
+        """Log a fault of the engine's own, with its trace, unless it is the one already there."""
+        problems = self._problems.setdefault(mapping, {})
+        if problems.get("engine") != repr(error):
+            problems["engine"] = repr(error)
+            log.error("%s: the engine failed and starts again", mapping, exc_info=error)
 
     def retain(self, mappings: Sequence[str]) -> None:
         """Forget mappings that are gone."""

@@ -1,6 +1,8 @@
 """The repairs of the emulator end it loudly when it is no longer the one they were made for."""
 
-from types import ModuleType
+import time
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -25,3 +27,22 @@ def test_every_repair_asks_for_what_it_is_built_on(repair: object) -> None:
 
     with pytest.raises(SystemExit):
         repair(ModuleType("renamed"))
+
+
+def test_an_iterator_points_at_the_same_record_when_older_ones_expire() -> None:
+    old, new = time.time() - 90_000, time.time()
+    place = {"stream": "s", "shard_id": "a", "position": 3}
+    records = [{"ApproximateArrivalTimestamp": arrived} for arrived in (old, old, new, new)]
+    closed = {"records": [], "closed_at": old}
+    stream: dict[str, Any] = {
+        "StreamName": "s",
+        "RetentionPeriodHours": 24,
+        "shards": {"a": {"records": records}, "b": closed},
+    }
+    kinesis = SimpleNamespace(_shard_iterators={"i": place}, _expire_records=None, __name__="kinesis")
+    emulator.expire_from_the_front(kinesis)
+
+    kinesis._expire_records(stream)
+
+    assert stream["shards"] == {"a": {"records": records[2:]}}
+    assert place["position"] == 1

@@ -17,6 +17,17 @@ def test_a_problem_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.messages == ["u: stream: PROBLEM: gone", "u: stream: well again"]
 
 
+def test_a_fault_is_told_once_with_its_trace(caplog: pytest.LogCaptureFixture) -> None:
+    status = LoggedStatus()
+
+    for _ in range(3):
+        status.fault("u", OSError("disk full"))
+
+    [record] = caplog.records
+    assert record.exc_info
+    assert status.results() == {"u": "PROBLEM: engine: OSError('disk full')"}
+
+
 def test_results_name_every_problem() -> None:
     status = LoggedStatus()
 
