@@ -19,7 +19,7 @@ def test_the_local_stage_needs_nothing_from_the_environment(tmp_path: Path) -> N
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
         "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",  # pragma: allowlist secret
+        "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_SESSION_TOKEN": None,
         "AWS_PROFILE": None,
     }
