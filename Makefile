@@ -55,12 +55,15 @@ env: $(VENV) ## Print what points your shell at a stage: eval "$(make -s env)"
 	@$(RUN) scripts.env --stage "$(STAGE)"
 
 ##@ Operate it
-.PHONY: lab status logs leaderboard invoke put-events put-scores
+.PHONY: lab status metrics logs leaderboard invoke put-events put-scores
 lab: $(VENV) ## Walk the lab's tasks, and check all that its guide says one should see (JSON=1)
 	@$(RUN) scripts.lab --stage "$(STAGE)" $(JSON_FLAG)
 
 status: $(VENV) ## Show resources, mappings and their lag, failures waiting, alarms (JSON=1)
 	@$(RUN) scripts.status --stage "$(STAGE)" $(JSON_FLAG)
+
+metrics: $(VENV) ## Draw the functions' metrics, in the terminal and as a picture (SINCE=1h PNG=<file> JSON=1)
+	@$(RUN) scripts.metrics --stage "$(STAGE)" $(call options,SINCE PNG) $(JSON_FLAG)
 
 logs: $(VENV) ## Print what the functions log (FUNCTION=<name> SINCE=10m GREP=<regex> FOLLOW=1 JSON=1)
 	@$(RUN) scripts.logs --stage "$(STAGE)" $(call options,FUNCTION SINCE GREP) $(if $(FOLLOW),--follow) $(JSON_FLAG)

@@ -5,6 +5,7 @@ import json
 import signal
 from collections import defaultdict
 from decimal import Decimal
+from pathlib import Path
 
 import boto3
 import pytest
@@ -121,7 +122,7 @@ def test_logs_finds_a_line_by_function_time_and_pattern(system: System) -> None:
 
 
 def test_logs_follows_until_it_is_interrupted(system: System) -> None:
-    with system.start("logs", "--since", "1s", "--grep", "followed", "--follow", "--json") as process:
+    with system.start("logs", "--since", "1m", "--grep", "followed", "--follow", "--json") as process:
         assert process.stdout is not None
         boto3.client("kinesis").put_record(
             StreamName=system.outputs["stream"]["name"], PartitionKey="1", Data=b"to be followed"
@@ -164,3 +165,18 @@ def test_the_lab_shows_all_that_its_guide_says_and_leaves_nothing_behind(system:
     for name in ("GameScoreRecords", "GameScoresByUser"):
         items = boto3.resource("dynamodb").Table(system.table(name)).scan(ConsistentRead=True)["Items"]
         assert not [item for item in items if "(lab " in str(item["Username"])]
+
+
+def test_metrics_draws_what_the_functions_did(system: System, tmp_path: Path) -> None:
+    system.command("invoke", "--function", "ProcessKinesisRecords", "--event", "stream")
+    system.command("invoke", "--function", "AggregateScoresByUser", "--event", "score")
+
+    values = json.loads(system.command("metrics", "--since", "30m", "--json").stdout)
+    drawn = system.command("metrics", "--since", "30m", "--png", str(tmp_path / "metrics.png"))
+
+    assert drawn.returncode == 0, drawn.stderr
+    assert sum(values["Invocations"][system.function("ProcessKinesisRecords")].values()) >= 1
+    assert sum(values["Records"][system.function("AggregateScoresByUser")].values()) >= 1
+    assert "Invocations" in drawn.stdout
+    assert "so they were read from the log lines" in drawn.stdout
+    assert (tmp_path / "metrics.png").read_bytes().startswith(b"\x89PNG")
