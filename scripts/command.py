@@ -15,19 +15,17 @@ class UserError(Exception):
 
 
 def run(main: Callable[P, None]) -> None:
-    """Run a command: its arguments from the command line, its user's errors in one line and exit code 1."""
+    """Run a command: its arguments from the command line; what the user can mend, and what AWS refuses, in one line."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(main)
     try:
         # Typer turns an interrupt into exit code 130, as a shell reports it.
         sys.exit(app(standalone_mode=False))
-    except UserError as error:
+    except (UserError, BotoCoreError, ClientError) as error:
         problem = str(error)
     except typer.TyperException as error:
         problem = error.format_message()
     except typer.Abort:
         problem = "Nothing was answered."
-    except (BotoCoreError, ClientError) as error:
-        problem = f"AWS does not do this: {error}"
     typer.secho(f"error: {problem}", err=True, fg=typer.colors.RED)
     sys.exit(1)
