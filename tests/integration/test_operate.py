@@ -3,6 +3,7 @@
 import itertools
 import json
 import signal
+import threading
 from collections import defaultdict
 from decimal import Decimal
 from pathlib import Path
@@ -122,16 +123,22 @@ def test_logs_finds_a_line_by_function_time_and_pattern(system: System) -> None:
 
 
 def test_logs_follows_until_it_is_interrupted(system: System) -> None:
-    with system.start("logs", "--since", "1m", "--grep", "followed", "--follow", "--json") as process:
-        assert process.stdout is not None
-        boto3.client("kinesis").put_record(
-            StreamName=system.outputs["stream"]["name"], PartitionKey="1", Data=b"to be followed"
-        )
-        line = process.stdout.readline()
-        process.send_signal(signal.SIGINT)
-        rest, errors = process.communicate(timeout=30)
+    def put(data: bytes) -> None:
+        boto3.client("kinesis").put_record(StreamName=system.outputs["stream"]["name"], PartitionKey="1", Data=data)
 
-    assert "Decoded payload: to be followed" in json.loads(line)["message"]
+    put(b"followed, before")
+    with system.start("logs", "--since", "5m", "--grep", "followed", "--follow", "--json") as process:
+        assert process.stdout is not None
+        watchdog = threading.Timer(60, process.kill)
+        watchdog.start()
+        before = process.stdout.readline()
+        put(b"followed, after")
+        after = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate()
+        watchdog.cancel()
+
+    assert [json.loads(line)["message"].count(text) for line, text in ((before, "before"), (after, "after"))] == [1, 1]
     assert (process.returncode, rest, errors) == (130, "", "")
 
 
