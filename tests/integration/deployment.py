@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ import boto3
 from python_terraform import IsNotFlagged, Terraform, TerraformCommandError
 
 from scripts import state_bucket
-from scripts.stage import LOCAL, TERRAFORM, Stage, resolve
+from scripts.stage import LOCAL, ROOT, TERRAFORM, Stage, resolve
 from tests.waiting import free_port
 
 
@@ -24,6 +26,7 @@ def local_stage(folder: Path) -> Iterator[Stage]:
     before = dict(os.environ)
     try:
         stage.local_cloud.up(stage.port)
+        os.environ.update(ambient)  # for the commands, which resolve the stage by themselves
         stage.activate()
         yield stage
     finally:
@@ -45,7 +48,7 @@ class Deployment:
             "init",
             backend_config={
                 "bucket": state_bucket.ensure(stage, stage.account()),
-                "key": f"{prefix}.tfstate",
+                "key": stage.state_key,
                 "use_path_style": "true",
                 "use_lockfile": "true",
             },
@@ -105,6 +108,19 @@ class System:
             .paginate(logGroupName=self.outputs["functions"][function]["log_group"])
         )
         return [event["message"] for page in pages for event in page["events"]]
+
+    def command(self, name: str, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+        """Run a command of scripts/ on this system, as make does, to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", f"scripts.{name}", *arguments],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": "src"},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
 
 
 @contextmanager
