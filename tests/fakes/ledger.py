@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from decimal import Context, Decimal
 
-from handlers.aggregate_scores_by_user import decimals
 from handlers.aggregate_scores_by_user.ledger import Entry, OutdatedError, Transaction, UncountableError
+from handlers.shared import decimals
 
 _EXACT = Context(prec=400)
 OVERFLOW = "Number overflow. Attempting to store a number with magnitude larger than supported range"

@@ -4,12 +4,11 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from handlers.aggregate_scores_by_user import decimals
+from handlers.shared import decimals, usernames
 from handlers.shared.errors import PoisonRecordError
 from handlers.shared.lambda_types import DynamoDBRecord
 
 _SEQUENCE_NUMBER_DIGITS = 40
-_USERNAME_BYTES = 2048  # the limit of a partition key, which Username is in GameScoresByUser
 
 
 class Change(NamedTuple):
@@ -42,7 +41,8 @@ def parse(record: DynamoDBRecord, position: int) -> Change:
             image = body.get("NewImage")
             if not isinstance(image, dict):
                 raise PoisonRecordError("NewImage is missing")
-            return Change(record_id, version, _username(image), _score(image), event_name == "INSERT", position)
+            username = usernames.check(_attribute(image, "Username", "S"))
+            return Change(record_id, version, username, _score(image), event_name == "INSERT", position)
         case _:
             raise PoisonRecordError("eventName is unknown")
 
@@ -109,19 +109,6 @@ def _version(record: DynamoDBRecord, body: dict[str, Any]) -> str:
     # has none, and thus sorts before all that really happened.
     label = str(record.get("eventSourceARN")).partition("/stream/")[2]
     return f"{label}#{number.zfill(_SEQUENCE_NUMBER_DIGITS)}"
-
-
-def _username(image: dict[str, Any]) -> str:
-    username = _attribute(image, "Username", "S")
-    if not username:
-        raise PoisonRecordError("Username is empty")
-    try:
-        size = len(username.encode())
-    except UnicodeEncodeError:
-        raise PoisonRecordError("Username is not text") from None
-    if size > _USERNAME_BYTES:
-        raise PoisonRecordError("Username is too long for a key")
-    return username
 
 
 def _score(image: dict[str, Any]) -> Decimal:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from handlers.aggregate_scores_by_user import decimals, packing
+from handlers.aggregate_scores_by_user import packing
 from handlers.aggregate_scores_by_user.change import Change
 from handlers.aggregate_scores_by_user.ledger import (
     Ledger,
@@ -16,6 +16,7 @@ from handlers.aggregate_scores_by_user.ledger import (
     plan,
     transaction,
 )
+from handlers.shared import decimals
 from handlers.shared.errors import RefusedError, RetryableError
 from handlers.shared.retrying import Patience
 from handlers.shared.workers import Workers

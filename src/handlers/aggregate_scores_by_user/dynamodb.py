@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from handlers.aggregate_scores_by_user import decimals
 from handlers.aggregate_scores_by_user.ledger import (
     Add,
     Entry,
@@ -13,7 +12,7 @@ from handlers.aggregate_scores_by_user.ledger import (
     Transaction,
     UncountableError,
 )
-from handlers.shared import aws
+from handlers.shared import aws, decimals
 from handlers.shared.errors import RefusedError, RetryableError
 from handlers.shared.lambda_types import AttributeValue
 

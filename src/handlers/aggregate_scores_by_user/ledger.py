@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
-from handlers.aggregate_scores_by_user import decimals
 from handlers.aggregate_scores_by_user.change import Change
+from handlers.shared import decimals
 
 
 class Entry(NamedTuple):

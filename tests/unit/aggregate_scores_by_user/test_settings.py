@@ -1,6 +1,7 @@
 import pytest
 
-from handlers.aggregate_scores_by_user.settings import Settings, SettingsError
+from handlers.aggregate_scores_by_user.settings import Settings
+from handlers.shared.environment import SettingsError
 
 TABLES = {"TOTALS_TABLE": "totals", "LEDGER_TABLE": "ledger", "FAILURE_BUCKET": "bucket"}
 

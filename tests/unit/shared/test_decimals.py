@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.aggregate_scores_by_user import decimals
+from handlers.shared import decimals
 
 storable = st.decimals(allow_nan=False, allow_infinity=False).filter(decimals.is_storable)
 
