@@ -1,6 +1,7 @@
 # The system, from left to right:
 #
 #   Demo-Stream ──> ProcessKinesisRecords ──> its log
+#                                         └──────> GameScoreRecords, what is a score event (ingest_scores)
 #   GameScoreRecords ──> AggregateScoresByUser ──> GameScoresByUser
 #                                         └──────> GameScoreLedger, what has been counted
 #
@@ -17,9 +18,18 @@ locals {
     data.aws_caller_identity.current.account_id,
     data.aws_region.current.name,
   ])
+
+  # What ProcessKinesisRecords needs to store score events, and to park those that are wrong.
+  ingestion = {
+    environment = var.ingest_scores ? tomap({
+      RECORDS_TABLE  = module.score_records.name
+      FAILURE_BUCKET = module.failure_store.name
+    }) : tomap({})
+    grants = var.ingest_scores ? tomap({ put-records = module.score_records.batch_write_policy }) : tomap({})
+  }
 }
 
-# Demo-Stream ──> ProcessKinesisRecords
+# Demo-Stream ──> ProcessKinesisRecords ──> GameScoreRecords
 
 module "stream" {
   source = "./modules/stream"
@@ -34,17 +44,19 @@ module "process_kinesis_records" {
   source = "./modules/function"
 
   name               = "${var.name_prefix}ProcessKinesisRecords"
-  description        = "Decodes and logs every payload of ${module.stream.name}"
+  description        = "Logs every payload of ${module.stream.name}${var.ingest_scores ? ", and stores the score events" : ""}"
   package            = "${var.packages_dir}/ProcessKinesisRecords.zip"
   handler            = "handlers.process_kinesis_records.handler.handler"
   memory_size        = var.process_kinesis_records.memory_size
   timeout            = var.process_kinesis_records.timeout
   log_retention_days = var.log_retention_days
 
-  grants = {
+  environment = local.ingestion.environment
+
+  grants = merge(local.ingestion.grants, {
     read-stream     = module.stream.read_policy
     report-failures = module.failure_store.write_policy
-  }
+  })
 }
 
 module "stream_trigger" {

@@ -72,6 +72,13 @@ variable "process_kinesis_records" {
   nullable = false
 }
 
+variable "ingest_scores" {
+  description = "Whether ProcessKinesisRecords stores the score events among the payloads in GameScoreRecords; it logs them all either way."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
 variable "aggregate_scores_by_user" {
   description = "AggregateScoresByUser: memory in MB, timeout in seconds, and its event source mapping (see modules/trigger)."
   type = object({

@@ -90,6 +90,31 @@ run "wires_each_function_to_its_source" {
   }
 }
 
+run "stores_score_events_by_default" {
+  command = plan
+
+  assert {
+    condition = (
+      local.ingestion.environment.RECORDS_TABLE == "GameScoreRecords"
+      && join(" ", keys(local.ingestion.grants)) == "put-records"
+    )
+    error_message = "ProcessKinesisRecords stores score events in GameScoreRecords, and may do so."
+  }
+}
+
+run "only_logs_when_told_to" {
+  command = plan
+
+  variables {
+    ingest_scores = false
+  }
+
+  assert {
+    condition     = length(local.ingestion.environment) == 0 && length(local.ingestion.grants) == 0
+    error_message = "What is not to be stored needs no table and no grant."
+  }
+}
+
 run "refuses_tombstones_that_a_replay_outlives" {
   command = plan
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -11,11 +12,14 @@ from moto import mock_aws
 
 from handlers.aggregate_scores_by_user.dynamodb import DynamoDBLedger
 from handlers.aggregate_scores_by_user.ledger import Entry, Ledger
+from handlers.process_kinesis_records.dynamodb import DynamoDBScoreRecords
+from handlers.process_kinesis_records.ingestion import ScoreEvent, ScoreRecords
 from handlers.shared import aws
 from handlers.shared.parking import FailureBucket, Parking
 from localcloud.cloud import LocalCloud
 from tests.fakes.invocation import InMemoryParking
 from tests.fakes.ledger import InMemoryLedger
+from tests.fakes.records import InMemoryScoreRecords
 from tests.waiting import free_port
 
 EXPIRES_AT = 1_796_601_600
@@ -36,6 +40,14 @@ class ParkingUnderTest:
 
     parking: Parking
     document: Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class RecordsUnderTest:
+    """Score records, and a way to see what is stored."""
+
+    records: ScoreRecords
+    stored: Callable[[str], ScoreEvent | None]
 
 
 @pytest.fixture(scope="session")
@@ -85,17 +97,46 @@ def parking_under_test(place: str) -> Iterator[ParkingUnderTest]:
         yield from _failure_bucket()
 
 
+@pytest.fixture
+def records_under_test(place: str) -> Iterator[RecordsUnderTest]:
+    """The fake that other tests trust, or the adapter with a table of its own."""
+    if place == "memory":
+        records = InMemoryScoreRecords()
+        yield RecordsUnderTest(records, lambda record_id: records.items.get(Decimal(record_id)))
+    else:
+        yield from _dynamodb_records()
+
+
+def _create_table(client: Any, table: str, key: str, type_: str) -> None:
+    client.create_table(
+        TableName=table,
+        KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": type_}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    client.get_waiter("table_exists").wait(TableName=table)
+
+
+def _dynamodb_records() -> Iterator[RecordsUnderTest]:
+    client = aws.client("dynamodb", connections=1)
+    table = f"contract-records-{uuid4()}"
+    _create_table(client, table, "RecordID", "N")
+
+    def stored(record_id: str) -> ScoreEvent | None:
+        item = client.get_item(TableName=table, Key={"RecordID": {"N": record_id}}).get("Item")
+        return item and ScoreEvent(Decimal(item["RecordID"]["N"]), item["Username"]["S"], Decimal(item["Score"]["N"]))
+
+    try:
+        yield RecordsUnderTest(DynamoDBScoreRecords(client, table), stored)
+    finally:
+        client.delete_table(TableName=table)
+
+
 def _dynamodb_ledger() -> Iterator[LedgerUnderTest]:
     client = aws.client("dynamodb", connections=1)
     names = {key: f"contract-{key}-{uuid4()}" for key in ("RecordID", "Username")}
     for (key, table), type_ in zip(names.items(), ("N", "S"), strict=True):
-        client.create_table(
-            TableName=table,
-            KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": key, "AttributeType": type_}],
-            BillingMode="PAY_PER_REQUEST",
-        )
-        client.get_waiter("table_exists").wait(TableName=table)
+        _create_table(client, table, key, type_)
 
     def entry(record_id: str) -> Entry | None:
         item = client.get_item(TableName=names["RecordID"], Key={"RecordID": {"N": record_id}}).get("Item")

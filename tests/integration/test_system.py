@@ -57,6 +57,18 @@ def test_items_put_into_the_records_show_up_as_their_users_total(system: System)
     )
 
 
+def test_a_score_event_put_into_the_stream_ends_in_its_users_total(system: System) -> None:
+    for score in (41, 42):  # a later event replaces an earlier one of its RecordID
+        boto3.client("kinesis").put_record(
+            StreamName=system.outputs["stream"]["name"],
+            PartitionKey="7",
+            Data=json.dumps({"RecordID": 7, "Username": "jane", "Score": score}),
+        )
+
+    eventually(lambda: (total(system, "jane") or {}).get("Score") == {"N": "42"}, what="jane's total of 42")
+    assert any("Decoded payload: {" in line for line in system.logged("ProcessKinesisRecords"))
+
+
 def test_process_kinesis_records_answers_the_labs_test_event_as_the_lab_says(system: System) -> None:
     response, log = invoke(system, "ProcessKinesisRecords", "stream")
 
@@ -84,7 +96,7 @@ def test_each_role_has_its_own_grants_and_no_others(system: System) -> None:
         role = f"{system.function(function)}-{system.stage.region}"
         return set(boto3.client("iam").list_role_policies(RoleName=role)["PolicyNames"])
 
-    assert grants("ProcessKinesisRecords") == {"write-logs", "read-stream", "report-failures"}
+    assert grants("ProcessKinesisRecords") == {"write-logs", "read-stream", "report-failures", "put-records"}
     assert grants("AggregateScoresByUser") == {
         "write-logs",
         "read-records",

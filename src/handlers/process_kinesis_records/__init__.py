@@ -1,1 +1,1 @@
-"""ProcessKinesisRecords: decodes and logs every payload of Demo-Stream."""
+"""ProcessKinesisRecords: logs every payload of Demo-Stream, and stores those that are score events."""

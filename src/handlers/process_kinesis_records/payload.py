@@ -1,7 +1,9 @@
 """What a Kinesis record carries."""
 
 import binascii
+import json
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +22,27 @@ def decode(data: str) -> str | Undecodable:
         return Undecodable(data, "is not UTF-8")
     except ValueError:  # binascii.Error, and a string that is not ASCII
         return Undecodable(data, "is not base64")
+
+
+class Numeral(str):
+    """A number of a JSON text, as it is spelled there: never a float, and as long as anyone cares to make it."""
+
+    __slots__ = ()
+
+
+Fields = dict[str, Any]
+"""A JSON object with at least RecordID, Username and Score, each of any type; its numbers are Numerals."""
+
+_SCORE_EVENT = {"RecordID", "Username", "Score"}
+_decoder = json.JSONDecoder(parse_float=Numeral, parse_int=Numeral, parse_constant=Numeral)
+
+
+def score_fields(text: str) -> Fields | None:
+    """The payload as a score event, right or wrong; None for what does not look like one."""
+    if not text.lstrip().startswith("{"):
+        return None
+    try:
+        value = _decoder.decode(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if value.keys() >= _SCORE_EVENT else None

@@ -53,6 +53,14 @@ data "aws_iam_policy_document" "read_stream" {
   }
 }
 
+data "aws_iam_policy_document" "batch_write" {
+  statement {
+    sid       = "BatchWriteItem"
+    actions   = ["dynamodb:BatchWriteItem"]
+    resources = [aws_dynamodb_table.this.arn]
+  }
+}
+
 # A transaction needs no action of its own: it is authorised by the writes in it.
 data "aws_iam_policy_document" "put_item" {
   statement {

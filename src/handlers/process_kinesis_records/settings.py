@@ -1,0 +1,29 @@
+"""What the environment says, when score events are to be stored."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from handlers.shared.environment import Environment
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The environment, parsed."""
+
+    records_table: str
+    failure_bucket: str
+    margin_seconds: int
+    metrics_namespace: str
+
+    @classmethod
+    def parse(cls, variables: Mapping[str, str]) -> "Settings":
+        """Read RECORDS_TABLE and FAILURE_BUCKET; the rest has defaults. Raises SettingsError."""
+        environment = Environment(variables)
+        settings = cls(
+            records_table=environment.text("RECORDS_TABLE"),
+            failure_bucket=environment.text("FAILURE_BUCKET"),
+            margin_seconds=environment.margin_seconds(),
+            metrics_namespace=environment.metrics_namespace(),
+        )
+        environment.check()
+        return settings

@@ -1,0 +1,199 @@
+"""ProcessKinesisRecords."""
+
+import base64
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from handlers.process_kinesis_records import handler as module
+from handlers.process_kinesis_records.handler import handler
+from handlers.shared.environment import SettingsError
+from handlers.shared.lambda_types import KinesisEvent, LambdaContext
+
+EVENTS = Path(__file__).resolve().parents[3] / "scripts" / "events"
+
+
+def event_of(*data: str) -> KinesisEvent:
+    return {
+        "Records": [
+            {
+                "eventID": f"shardId-000000000000:{number}",
+                "eventSource": "aws:kinesis",
+                "eventSourceARN": "arn:aws:kinesis:us-east-1:123456789012:stream/Demo-Stream",
+                "kinesis": {
+                    "data": each,
+                    "partitionKey": "1",
+                    "sequenceNumber": str(number),
+                    "approximateArrivalTimestamp": 0.0,
+                    "kinesisSchemaVersion": "1.0",
+                },
+            }
+            for number, each in enumerate(data)
+        ]
+    }
+
+
+def logged(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_the_labs_sample_event_is_decoded_and_logged(
+    context: LambdaContext, capsys: pytest.CaptureFixture[str]
+) -> None:
+    event = json.loads((EVENTS / "stream.json").read_text())
+
+    response = handler(event, context)
+
+    assert response == {"batchItemFailures": []}
+    assert [line["message"] for line in logged(capsys)] == [
+        "Decoded payload: Hello, this is a test 123.",
+        "Successfully processed 1 records.",
+    ]
+
+
+def test_a_payload_that_is_not_utf_8_is_logged_as_such_and_fails_nothing(
+    context: LambdaContext, capsys: pytest.CaptureFixture[str]
+) -> None:
+    not_utf_8 = base64.b64encode(b"\xff\xfe").decode()
+    text = base64.b64encode("grüße".encode()).decode()
+
+    response = handler(event_of(not_utf_8, text), context)
+
+    assert response == {"batchItemFailures": []}
+    lines = logged(capsys)
+    assert [(line["level"], line["message"]) for line in lines] == [
+        ("WARN", f"Payload is not UTF-8: {not_utf_8}"),
+        ("INFO", "Decoded payload: grüße"),
+        ("INFO", "Successfully processed 2 records."),
+    ]
+    assert lines[0]["eventID"] == "shardId-000000000000:0"
+
+
+def test_data_that_is_not_base64_is_logged_as_such_and_fails_nothing(
+    context: LambdaContext, capsys: pytest.CaptureFixture[str]
+) -> None:
+    response = handler(event_of("not base64", "ünicode"), context)
+
+    assert response == {"batchItemFailures": []}
+    assert [line["message"] for line in logged(capsys)][:2] == [
+        "Payload is not base64: not base64",
+        "Payload is not base64: ünicode",
+    ]
+
+
+def test_every_line_is_json_in_lambdas_own_format_even_when_the_payload_has_line_breaks(
+    context: LambdaContext, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handler(event_of(base64.b64encode(b'two\nlines, "quoted"').decode()), context)
+
+    first = logged(capsys)[0]
+    assert first["message"] == 'Decoded payload: two\nlines, "quoted"'
+    assert first["requestId"] == "request-1"
+    assert set(first) == {"timestamp", "level", "message", "requestId"}
+
+
+def test_an_empty_payload_is_an_empty_text(context: LambdaContext, capsys: pytest.CaptureFixture[str]) -> None:
+    handler(event_of(""), context)
+
+    assert logged(capsys)[0]["message"] == "Decoded payload: "
+
+
+@pytest.fixture
+def stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("RECORDS_TABLE", "records")
+    monkeypatch.setenv("FAILURE_BUCKET", "failures")
+    module._ingestor.cache_clear()
+    with mock_aws():
+        boto3.client("dynamodb").create_table(
+            TableName="records",
+            KeySchema=[{"AttributeName": "RecordID", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "RecordID", "AttributeType": "N"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        boto3.client("s3").create_bucket(Bucket="failures")
+        yield
+    module._ingestor.cache_clear()
+
+
+def payloads(*texts: str) -> KinesisEvent:
+    return event_of(*(base64.b64encode(text.encode()).decode() for text in texts))
+
+
+def test_score_events_reach_the_table_and_wrong_ones_the_bucket(
+    stores: None, context: LambdaContext, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right, wrong = (f'{{"RecordID": 7, "Username": "jane", "Score": {score}}}' for score in ("0.1", "null"))
+
+    response = handler(payloads("hello", right, wrong), context)
+
+    assert response == {"batchItemFailures": []}
+    items = boto3.client("dynamodb").scan(TableName="records")["Items"]
+    assert items == [{"RecordID": {"N": "7"}, "Username": {"S": "jane"}, "Score": {"N": "0.1"}}]
+    (parked,) = boto3.client("s3").list_objects_v2(Bucket="failures")["Contents"]
+    assert parked["Key"] == "parked/Function/1970-01-01/shardId-000000000000:2.json"
+    lines = logged(capsys)
+    assert [line["message"] for line in lines] == [
+        "Decoded payload: hello",
+        f"Decoded payload: {right}",
+        f"Decoded payload: {wrong}",
+        "Found score events that can never be stored",
+        "Successfully processed 3 records.",
+    ]
+    assert {name: lines[-1][name] for name in ("Stored", "Folded", "Parked", "Failed")} == {
+        "Stored": 1,
+        "Folded": 0,
+        "Parked": 1,
+        "Failed": 0,
+    }
+
+
+def test_the_first_record_that_is_not_stored_is_reported_and_all_are_logged(
+    stores: None, context: LambdaContext, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECORDS_TABLE", "no-such-table")
+
+    response = handler(payloads("hello", '{"RecordID": 7, "Username": "jane", "Score": 1}', "bye"), context)
+
+    assert response == {"batchItemFailures": [{"itemIdentifier": "1"}]}
+    messages = [line["message"] for line in logged(capsys)]
+    assert messages[2:] == ["Decoded payload: bye", "Stopped at record 2 of 3", "Successfully processed 1 records."]
+
+
+def test_what_is_not_configured_is_told_after_the_payloads_are_logged(
+    context: LambdaContext, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECORDS_TABLE", "records")
+    module._ingestor.cache_clear()
+
+    with pytest.raises(SettingsError, match="FAILURE_BUCKET is missing"):
+        handler(payloads('{"RecordID": 7, "Username": "jane", "Score": 1}'), context)
+
+    assert logged(capsys)[0]["message"].startswith("Decoded payload: {")
+
+
+@pytest.mark.parametrize("environment", [{}, {"RECORDS_TABLE": "records", "FAILURE_BUCKET": "failures"}])
+def test_what_only_logs_loads_nothing_that_talks_to_aws(environment: dict[str, str]) -> None:
+    program = """
+import sys
+from handlers.process_kinesis_records.handler import handler
+class Context: aws_request_id = "1"
+handler({"Records": [{"kinesis": {"data": "e30="}}]}, Context())
+sys.exit(", ".join({"boto3", "botocore", "decimal", "random"} & set(sys.modules)) or 0)
+"""
+
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"PYTHONPATH": "src", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
