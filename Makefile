@@ -1,6 +1,6 @@
 # The one interface of this repository: `make` lists what it can do.
 # Settings: STAGE=local|dev|prod, LOCAL_PORT=4566, CONFIRM=<stage>, TF_PLUGIN_DIR=<provider mirror>,
-# ARGS=<more arguments for pytest>.
+# ARGS=<more arguments for pytest>, and those that a target's help line names.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -13,8 +13,13 @@ export LOCAL_PORT LOCAL_DIR STATE_BUCKET
 
 VENV := .venv/.ready
 RUN := PYTHONPATH=src .venv/bin/python -m
+JSON_FLAG := $(if $(JSON),--json)
 FUNCTIONS := ProcessKinesisRecords AggregateScoresByUser
 PACKAGES := $(FUNCTIONS:%=build/%.zip)
+
+# The settings among these that are set, as a command's options.
+lower = $(shell echo '$1' | tr 'A-Z_' 'a-z-')
+options = $(foreach name,$1,$(if $($(name)),--$(call lower,$(name)) "$($(name))"))
 
 # Where the AWS provider comes from: a filesystem mirror when this machine has one, else the registry, once.
 MIRRORS := $(wildcard $(addsuffix /*/registry.terraform.io/hashicorp/aws,/opt /usr/local/share /usr/share))
@@ -48,6 +53,14 @@ output: $(VENV) ## Print the stage's names and ARNs, as JSON
 
 env: $(VENV) ## Print what points your shell at a stage: eval "$(make -s env)"
 	@$(RUN) scripts.env --stage "$(STAGE)"
+
+##@ Operate it
+.PHONY: put-events put-scores
+put-events: $(VENV) ## Put made-up events into the stream (N=1000 USERS=20 RATE=<a second> SEED=<seed> JSON=1)
+	@$(RUN) scripts.put_events --stage "$(STAGE)" $(call options,N USERS RATE SEED) $(JSON_FLAG)
+
+put-scores: $(VENV) ## Put made-up scores, too (as above, and VIA=stream|table MIX=insert:80,update:15,delete:5)
+	@$(RUN) scripts.put_scores --stage "$(STAGE)" $(call options,N USERS RATE SEED VIA MIX) $(JSON_FLAG)
 
 ##@ The local cloud alone
 .PHONY: cloud-up cloud-down

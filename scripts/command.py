@@ -1,12 +1,12 @@
 """What every command shares: how it runs, and how it fails."""
 
-import functools
+import sys
 from collections.abc import Callable
 from typing import ParamSpec
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 
-_INTERRUPTED = 130  # as a shell reports a process that SIGINT ended
 P = ParamSpec("P")
 
 
@@ -16,17 +16,18 @@ class UserError(Exception):
 
 def run(main: Callable[P, None]) -> None:
     """Run a command: its arguments from the command line, its user's errors in one line and exit code 1."""
-
-    @functools.wraps(main)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            main(*args, **kwargs)
-        except UserError as error:
-            typer.secho(f"error: {error}", err=True, fg=typer.colors.RED)
-            raise typer.Exit(1) from None
-        except KeyboardInterrupt:
-            raise typer.Exit(_INTERRUPTED) from None
-
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(guarded)
-    app()
+    app.command()(main)
+    try:
+        # Typer turns an interrupt into exit code 130, as a shell reports it.
+        sys.exit(app(standalone_mode=False))
+    except UserError as error:
+        problem = str(error)
+    except typer.TyperException as error:
+        problem = error.format_message()
+    except typer.Abort:
+        problem = "Nothing was answered."
+    except (BotoCoreError, ClientError) as error:
+        problem = f"AWS does not do this: {error}"
+    typer.secho(f"error: {problem}", err=True, fg=typer.colors.RED)
+    sys.exit(1)
