@@ -55,7 +55,10 @@ env: $(VENV) ## Print what points your shell at a stage: eval "$(make -s env)"
 	@$(RUN) scripts.env --stage "$(STAGE)"
 
 ##@ Operate it
-.PHONY: put-events put-scores
+.PHONY: invoke put-events put-scores
+invoke: $(VENV) ## Give a function an event (FUNCTION=<name> EVENT=<name in scripts/events, file, or -> JSON=1)
+	@$(RUN) scripts.invoke --stage "$(STAGE)" $(call options,FUNCTION EVENT) $(JSON_FLAG)
+
 put-events: $(VENV) ## Put made-up events into the stream (N=1000 USERS=20 RATE=<a second> SEED=<seed> JSON=1)
 	@$(RUN) scripts.put_events --stage "$(STAGE)" $(call options,N USERS RATE SEED) $(JSON_FLAG)
 

@@ -1,8 +1,14 @@
 """The commands of an operator, on the deployed system."""
 
 import json
+from collections import defaultdict
+from decimal import Decimal
 
-from tests.integration.deployment import System
+import boto3
+import pytest
+
+from scripts.put_scores import Write, writes
+from tests.integration.deployment import System, eventually
 
 
 def test_commands_find_the_system_that_the_tests_deployed(system: System) -> None:
@@ -10,3 +16,74 @@ def test_commands_find_the_system_that_the_tests_deployed(system: System) -> Non
 
     assert output.returncode == 0, output.stderr
     assert json.loads(output.stdout) == system.outputs
+
+
+def test_invoke_tells_what_the_console_tells(system: System) -> None:
+    done = system.command("invoke", "--function", "ProcessKinesisRecords", "--event", "stream")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Execution result: succeeded")
+    assert "Decoded payload: Hello, this is a test 123." in done.stdout
+    assert "Memory configured: 256 MB" in done.stdout
+
+
+def test_invoke_fails_as_the_function_does(system: System) -> None:
+    done = system.command("invoke", "--function", "AggregateScoresByUser", "--event", "-", "--json", stdin="{}")
+
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"] == "Unhandled"
+    assert "no Records" in json.loads(done.stdout)["response"]["errorMessage"]
+
+
+def test_scores_put_through_the_stream_and_straight_to_the_table_end_in_the_right_totals(system: System) -> None:
+    runs = (
+        ("stream", {"insert": 80, "update": 20}, 1_000_000, 11),
+        ("table", {"insert": 80, "update": 15, "delete": 5}, 2_000_000, 12),
+    )
+    expected: dict[int, Write] = {}
+    for via, mix, first, seed in runs:
+        weights = ",".join(f"{kind}:{weight}" for kind, weight in mix.items())
+        options = ["--n", "400", "--users", "7", "--first", str(first), "--seed", str(seed), "--mix", weights]
+        done = system.command("put_scores", "--via", via, *options, "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["sent"] == 400
+        expected |= {each.record_id: each for each in writes(400, users=7, mix=mix, seed=seed, first_record=first)}
+
+    owed: dict[str, Decimal] = defaultdict(Decimal)
+    for write in expected.values():
+        if write.username is not None:
+            owed[write.username] += write.score
+    totals = boto3.resource("dynamodb").Table(system.table("GameScoresByUser"))
+
+    def found() -> dict[str, Decimal]:
+        items = totals.scan(ConsistentRead=True)["Items"]
+        return {str(item["Username"]): Decimal(str(item["Score"])) for item in items if item["Username"] in owed}
+
+    eventually(lambda: found() == owed, what="the totals of what was put", seconds=60)
+
+
+def test_events_put_into_the_stream_are_logged(system: System) -> None:
+    done = system.command("put_events", "--n", "50", "--users", "3")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"Sent 50 to {system.outputs['stream']['name']} in ")
+    eventually(
+        lambda: any('Decoded payload: {\\"event\\": 49' in line for line in system.logged("ProcessKinesisRecords")),
+        what="the last event in the log",
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["invoke", "--function", "Nobody", "--event", "stream"], "There is no function 'Nobody'"),
+        (["put_scores", "--n", "none"], "Invalid value for '--n'"),
+        (["put_events", "--stage", "staging"], "There is no stage 'staging'"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line(command: list[str], message: str, system: System) -> None:
+    done = system.command(*command)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {message}")
+    assert done.stderr.count("\n") == 1
