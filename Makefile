@@ -55,7 +55,16 @@ env: $(VENV) ## Print what points your shell at a stage: eval "$(make -s env)"
 	@$(RUN) scripts.env --stage "$(STAGE)"
 
 ##@ Operate it
-.PHONY: invoke put-events put-scores
+.PHONY: status logs leaderboard invoke put-events put-scores
+status: $(VENV) ## Show resources, mappings and their lag, failures waiting, alarms (JSON=1)
+	@$(RUN) scripts.status --stage "$(STAGE)" $(JSON_FLAG)
+
+logs: $(VENV) ## Print what the functions log (FUNCTION=<name> SINCE=10m GREP=<regex> FOLLOW=1 JSON=1)
+	@$(RUN) scripts.logs --stage "$(STAGE)" $(call options,FUNCTION SINCE GREP) $(if $(FOLLOW),--follow) $(JSON_FLAG)
+
+leaderboard: $(VENV) ## Show the users with the highest totals (TOP=10 WATCH=1 JSON=1)
+	@$(RUN) scripts.leaderboard --stage "$(STAGE)" $(call options,TOP) $(if $(WATCH),--watch) $(JSON_FLAG)
+
 invoke: $(VENV) ## Give a function an event (FUNCTION=<name> EVENT=<name in scripts/events, file, or -> JSON=1)
 	@$(RUN) scripts.invoke --stage "$(STAGE)" $(call options,FUNCTION EVENT) $(JSON_FLAG)
 

@@ -111,15 +111,20 @@ class System:
 
     def command(self, name: str, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
         """Run a command of scripts/ on this system, as make does, to its end."""
-        return subprocess.run(
+        with self.start(name, *arguments) as process:
+            output, errors = process.communicate(stdin, timeout=120)
+        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+    def start(self, name: str, *arguments: str) -> "subprocess.Popen[str]":
+        """Start a command of scripts/ on this system."""
+        return subprocess.Popen(
             [sys.executable, "-m", f"scripts.{name}", *arguments],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": "src"},
-            input=stdin,
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
-            timeout=120,
         )
 
 

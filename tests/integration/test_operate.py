@@ -1,6 +1,7 @@
 """The commands of an operator, on the deployed system."""
 
 import json
+import signal
 from collections import defaultdict
 from decimal import Decimal
 
@@ -8,7 +9,8 @@ import boto3
 import pytest
 
 from scripts.put_scores import Write, writes
-from tests.integration.deployment import System, eventually
+from tests.integration.deployment import System
+from tests.waiting import eventually
 
 
 def test_commands_find_the_system_that_the_tests_deployed(system: System) -> None:
@@ -87,3 +89,60 @@ def test_what_a_user_can_mend_is_one_line(command: list[str], message: str, syst
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {message}")
     assert done.stderr.count("\n") == 1
+
+
+def test_the_leaderboard_shows_the_totals_that_are_stored(system: System) -> None:
+    records = boto3.resource("dynamodb").Table(system.table("GameScoreRecords"))
+    for record_id, (user, score) in enumerate((("first", 10**9), ("second", 10**8), ("first", -1)), 3_000_000):
+        records.put_item(Item={"RecordID": record_id, "Username": f"board {user}", "Score": score})
+
+    def board() -> list[tuple[str, str, int]]:
+        done = system.command("leaderboard", "--top", "2", "--json")
+        assert done.returncode == 0, done.stderr
+        return [(each["username"], each["score"], each["records"]) for each in json.loads(done.stdout)["top"]]
+
+    expected = [("board first", "999999999", 2), ("board second", "100000000", 1)]
+    eventually(lambda: board() == expected, what="the two at the top")
+    shown = system.command("leaderboard", "--top", "1")
+    assert "999,999,999" in shown.stdout
+    assert "board second" not in shown.stdout
+
+
+def test_logs_finds_a_line_by_function_time_and_pattern(system: System) -> None:
+    system.command("invoke", "--function", "ProcessKinesisRecords", "--event", "stream")
+
+    done = system.command("logs", "--function", "ProcessKinesisRecords", "--since", "5m", "--grep", "a test 1.3")
+
+    assert done.returncode == 0, done.stderr
+    assert {line.split(" ", 1)[1] for line in done.stdout.splitlines()} == {
+        "ProcessKinesisRecords INFO  Decoded payload: Hello, this is a test 123."
+    }
+
+
+def test_logs_follows_until_it_is_interrupted(system: System) -> None:
+    with system.start("logs", "--since", "1s", "--grep", "followed", "--follow", "--json") as process:
+        assert process.stdout is not None
+        boto3.client("kinesis").put_record(
+            StreamName=system.outputs["stream"]["name"], PartitionKey="1", Data=b"to be followed"
+        )
+        line = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=30)
+
+    assert "Decoded payload: to be followed" in json.loads(line)["message"]
+    assert (process.returncode, rest, errors) == (130, "", "")
+
+
+def test_status_shows_what_is_deployed_and_what_waits(system: System) -> None:
+    done = system.command("status", "--json")
+
+    assert done.returncode == 0, done.stderr
+    status = json.loads(done.stdout)
+    assert {each["name"] for each in status["resources"]} == {
+        system.outputs["stream"]["name"],
+        *(table["name"] for table in system.outputs["tables"].values()),
+        *(function["name"] for function in system.outputs["functions"].values()),
+    }
+    assert {each["state"].upper() for each in status["resources"]} == {"ACTIVE"}
+    assert {each["state"] for each in status["mappings"]} == {"Enabled"}
+    assert "Failures waiting: " in system.command("status").stdout
