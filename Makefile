@@ -55,7 +55,10 @@ env: $(VENV) ## Print what points your shell at a stage: eval "$(make -s env)"
 	@$(RUN) scripts.env --stage "$(STAGE)"
 
 ##@ Operate it
-.PHONY: status logs leaderboard invoke put-events put-scores
+.PHONY: lab status logs leaderboard invoke put-events put-scores
+lab: $(VENV) ## Walk the lab's tasks, and check all that its guide says one should see (JSON=1)
+	@$(RUN) scripts.lab --stage "$(STAGE)" $(JSON_FLAG)
+
 status: $(VENV) ## Show resources, mappings and their lag, failures waiting, alarms (JSON=1)
 	@$(RUN) scripts.status --stage "$(STAGE)" $(JSON_FLAG)
 

@@ -1,5 +1,6 @@
 """The commands of an operator, on the deployed system."""
 
+import itertools
 import json
 import signal
 from collections import defaultdict
@@ -146,3 +147,20 @@ def test_status_shows_what_is_deployed_and_what_waits(system: System) -> None:
     assert {each["state"].upper() for each in status["resources"]} == {"ACTIVE"}
     assert {each["state"] for each in status["mappings"]} == {"Enabled"}
     assert "Failures waiting: " in system.command("status").stdout
+
+
+def test_the_lab_shows_all_that_its_guide_says_and_leaves_nothing_behind(system: System) -> None:
+    done = system.command("lab", "--json")
+
+    checklist = json.loads(done.stdout)
+    assert [each for each in checklist if not each["ok"]] == [], done.stderr
+    assert done.returncode == 0
+    assert [task for task, _ in itertools.groupby(each["task"].split(":")[0] for each in checklist)] == [
+        f"Task {number}" for number in range(1, 6)
+    ]
+    assert {"Execution result: succeeded", "the metric Duration after four invocations"} <= {
+        each["what"] for each in checklist
+    }
+    for name in ("GameScoreRecords", "GameScoresByUser"):
+        items = boto3.resource("dynamodb").Table(system.table(name)).scan(ConsistentRead=True)["Items"]
+        assert not [item for item in items if "(lab " in str(item["Username"])]
