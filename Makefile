@@ -55,7 +55,7 @@ env: $(VENV) ## Print what points your shell at a stage: eval "$(make -s env)"
 	@$(RUN) scripts.env --stage "$(STAGE)"
 
 ##@ Operate it
-.PHONY: lab status logs leaderboard invoke put-events put-scores
+.PHONY: lab status logs leaderboard invoke put-events put-scores failures redrive
 lab: $(VENV) ## Walk the lab's tasks, and check all that its guide says one should see (JSON=1)
 	@$(RUN) scripts.lab --stage "$(STAGE)" $(JSON_FLAG)
 
@@ -76,6 +76,12 @@ put-events: $(VENV) ## Put made-up events into the stream (N=1000 USERS=20 RATE=
 
 put-scores: $(VENV) ## Put made-up scores, too (as above, and VIA=stream|table MIX=insert:80,update:15,delete:5)
 	@$(RUN) scripts.put_scores --stage "$(STAGE)" $(call options,N USERS RATE SEED VIA MIX) $(JSON_FLAG)
+
+failures: $(VENV) ## List what failed for good, and why (SINCE=2h FUNCTION=<name> JSON=1)
+	@$(RUN) scripts.failures --stage "$(STAGE)" $(call options,SINCE FUNCTION) $(JSON_FLAG)
+
+redrive: $(VENV) ## Replay what failed through its function (DRY_RUN=1 SINCE=2h FUNCTION=<name> JSON=1)
+	@$(RUN) scripts.redrive --stage "$(STAGE)" $(call options,SINCE FUNCTION) $(if $(DRY_RUN),--dry-run) $(JSON_FLAG)
 
 ##@ The local cloud alone
 .PHONY: cloud-up cloud-down
