@@ -55,7 +55,7 @@ env: $(VENV) ## Print what points your shell at a stage: eval "$(make -s env)"
 	@$(RUN) scripts.env --stage "$(STAGE)"
 
 ##@ Operate it
-.PHONY: lab status logs leaderboard invoke put-events put-scores failures redrive
+.PHONY: lab status logs leaderboard invoke put-events put-scores failures redrive reconcile
 lab: $(VENV) ## Walk the lab's tasks, and check all that its guide says one should see (JSON=1)
 	@$(RUN) scripts.lab --stage "$(STAGE)" $(JSON_FLAG)
 
@@ -82,6 +82,9 @@ failures: $(VENV) ## List what failed for good, and why (SINCE=2h FUNCTION=<name
 
 redrive: $(VENV) ## Replay what failed through its function (DRY_RUN=1 SINCE=2h FUNCTION=<name> JSON=1)
 	@$(RUN) scripts.redrive --stage "$(STAGE)" $(call options,SINCE FUNCTION) $(if $(DRY_RUN),--dry-run) $(JSON_FLAG)
+
+reconcile: $(VENV) ## Check that totals are the sums over the records (FIX=1 RATE=1000 SEGMENTS=8 PAUSE=5 JSON=1)
+	@$(RUN) scripts.reconcile --stage "$(STAGE)" $(call options,RATE SEGMENTS PAUSE) $(if $(FIX),--fix) $(JSON_FLAG)
 
 ##@ The local cloud alone
 .PHONY: cloud-up cloud-down
