@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from handlers.aggregate_scores_by_user import change, decimals
+from handlers.aggregate_scores_by_user import change
 from handlers.aggregate_scores_by_user.change import Change
 from handlers.aggregate_scores_by_user.counting import count
 from handlers.aggregate_scores_by_user.dynamodb import parse_entry
 from handlers.aggregate_scores_by_user.ledger import Entry, Ledger
+from handlers.shared import decimals
 from handlers.shared.errors import PoisonRecordError
 from handlers.shared.retrying import Patience
 from handlers.shared.workers import Workers

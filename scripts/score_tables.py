@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from botocore.exceptions import ClientError
 
-from handlers.aggregate_scores_by_user import decimals
+from handlers.shared import decimals
 from handlers.shared.lambda_types import AttributeValue
 
 if TYPE_CHECKING:

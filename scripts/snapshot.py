@@ -9,9 +9,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from handlers.aggregate_scores_by_user import decimals
 from handlers.aggregate_scores_by_user.change import Change
 from handlers.aggregate_scores_by_user.ledger import Entry
+from handlers.shared import decimals
 from scripts.score_tables import Item
 
 NOTHING = "0 0"

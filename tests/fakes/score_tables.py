@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
-from handlers.aggregate_scores_by_user import decimals
 from handlers.aggregate_scores_by_user.ledger import Entry
+from handlers.shared import decimals
 from scripts.score_tables import Item, Page, Table
 from tests.fakes.ledger import InMemoryLedger
 from tests.fakes.stream import SourceTable

@@ -8,8 +8,8 @@ from random import Random
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from handlers.aggregate_scores_by_user import decimals
 from handlers.aggregate_scores_by_user.ledger import Transaction
+from handlers.shared import decimals
 from handlers.shared.retrying import Patience
 from handlers.shared.workers import Workers
 from scripts.reconciliation import Reconciliation, Verdict
