@@ -55,7 +55,10 @@ env: $(VENV) ## Print what points your shell at a stage: eval "$(make -s env)"
 	@$(RUN) scripts.env --stage "$(STAGE)"
 
 ##@ Operate it
-.PHONY: lab status logs leaderboard invoke put-events put-scores failures redrive reconcile
+.PHONY: demo lab status logs leaderboard invoke put-events put-scores failures redrive reconcile
+demo: $(VENV) terraform-ready package ## Play scores through the stream of a local cloud, and check the totals (N=3000 USERS=20)
+	@$(RUN) scripts.demo $(call options,N USERS)
+
 lab: $(VENV) ## Walk the lab's tasks, and check all that its guide says one should see (JSON=1)
 	@$(RUN) scripts.lab --stage "$(STAGE)" $(JSON_FLAG)
 

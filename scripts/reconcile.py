@@ -2,6 +2,7 @@
 
 import json
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,9 @@ DRIFT = 2
 METRIC = "Drift"
 """Users whose totals are still wrong, by Stage."""
 
+RATE, SEGMENTS, PAUSE = 1000.0, 8, 5.0
+"""Read capacity units a second, parts of a table read at once, and seconds between looks, unless told otherwise."""
+
 _ROUND_SECONDS = 60
 _RESUMABLE_SECONDS = 24 * 60 * 60
 
@@ -35,8 +39,8 @@ _RESUMABLE_SECONDS = 24 * 60 * 60
 def main(
     stage: str = typer.Option("local", help="local, dev or prod"),
     fix: bool = typer.Option(False, "--fix", help="repair what has drifted"),
-    rate: float = typer.Option(1000, min=1, help="read capacity units a second"),
-    segments: int = typer.Option(8, min=1, max=1000, help="parts of a table that are read at once"),
+    rate: float = typer.Option(RATE, min=1, help="read capacity units a second"),
+    segments: int = typer.Option(SEGMENTS, min=1, max=1000, help="parts of a table that are read at once"),
     pause: float = typer.Option(
         5, min=0, help="seconds between two looks at what is in doubt: longer than counting lags"
     ),
@@ -44,26 +48,45 @@ def main(
 ) -> None:
     """Compare records, ledger and totals; exits 2 when users are left in drift."""
     system = deployed(stage)
+    verdict = reconcile(system, show_json if as_json else show, fix=fix, rate=rate, segments=segments, pause=pause)
+    typer.echo(json.dumps(verdict._asdict()) if as_json else told(verdict))
+    if verdict.left:
+        raise typer.Exit(DRIFT)
+
+
+def reconcile(
+    system: Deployed,
+    on_finding: Callable[[Finding], None],
+    *,
+    fix: bool = False,
+    rate: float = RATE,
+    segments: int = SEGMENTS,
+    pause: float = PAUSE,
+) -> Verdict:
+    """Reconcile a deployed system, tell what was found, and publish how many users are left in drift."""
+    settings = _settings(system)
     stream_arn = system.table(Table.RECORDS)["stream_arn"]
+    ended = threading.Event()
+    throttle = Throttle(rate, time.monotonic, ended.wait)
     with _snapshot(system, stream_arn, segments) as snapshot:
-        verdict = _reconciliation(system, snapshot, stream_arn, rate, segments, pause).run(fix=fix)
-        show: Callable[[Finding], None] = _show_json if as_json else _show
+        try:
+            verdict = _reconciliation(system, settings, snapshot, stream_arn, throttle, segments, pause).run(fix=fix)
+        finally:
+            ended.set()  # or an interrupt would wait for threads that wait for the throttle
         for finding in snapshot.findings():
-            show(finding)
+            on_finding(finding)
     boto3.client("cloudwatch").put_metric_data(
-        Namespace=_settings(system).metrics_namespace,
+        Namespace=settings.metrics_namespace,
         MetricData=[
             {
                 "MetricName": METRIC,
-                "Dimensions": [{"Name": "Stage", "Value": stage}],
+                "Dimensions": [{"Name": "Stage", "Value": system.stage.name}],
                 "Value": verdict.left,
                 "Unit": "Count",
             }
         ],
     )
-    typer.echo(json.dumps(verdict._asdict()) if as_json else _told(verdict))
-    if verdict.left:
-        raise typer.Exit(DRIFT)
+    return verdict
 
 
 @contextmanager
@@ -87,9 +110,14 @@ def _snapshot(system: Deployed, stream_arn: str, segments: int) -> Iterator[Snap
 
 
 def _reconciliation(
-    system: Deployed, snapshot: Snapshot, stream_arn: str, rate: float, segments: int, pause: float
+    system: Deployed,
+    settings: Settings,
+    snapshot: Snapshot,
+    stream_arn: str,
+    throttle: Throttle,
+    segments: int,
+    pause: float,
 ) -> Reconciliation:
-    settings = _settings(system)
     connections = max(2 * segments, settings.concurrency)
     tombstone_seconds = settings.tombstone_days * 24 * 60 * 60
     config = Config(max_pool_connections=connections, retries={"mode": "standard", "total_max_attempts": 10})
@@ -98,7 +126,7 @@ def _reconciliation(
             boto3.client("dynamodb", config=config),
             {table: system.table(table)["name"] for table in Table},
             segments,
-            Throttle(rate, time.monotonic, time.sleep),
+            throttle,
             time.sleep,
         ),
         ledger=DynamoDBLedger(
@@ -129,25 +157,28 @@ def _patience() -> Patience:
     return Patience(lambda: end - time.monotonic(), time.sleep, random.random)
 
 
-def _show(finding: Finding) -> None:
+def show(finding: Finding) -> None:
+    """A finding for a person."""
     what = f"record {finding.record_id}" if finding.record_id else "total"
     done = ", repaired" if finding.repaired else ""
     typer.echo(f"{finding.username}: {what} {finding.cause} (is {finding.is_}, should be {finding.should_be}{done})")
 
 
-def _show_json(finding: Finding) -> None:
+def show_json(finding: Finding) -> None:
+    """A finding for a script."""
     typer.echo(json.dumps(finding._asdict()))
 
 
-def _told(verdict: Verdict) -> str:
-    told = (
-        f"Users in drift: {verdict.in_drift}" if verdict.in_drift else "No drift: every total is the sum of its records"
-    )
-    if verdict.in_drift:
-        told += f", of whom {verdict.in_drift - verdict.left} are repaired"
-    if verdict.unjudged:
-        told += f". Not judged, as they never kept still: {verdict.unjudged}; try again at a quieter time"
-    return f"{told}."
+def told(verdict: Verdict) -> str:
+    """The verdict in a sentence or two."""
+    in_drift, left, unjudged = verdict
+    if in_drift:
+        sentence = f"Users in drift: {in_drift}, of whom {in_drift - left} are repaired."
+    else:
+        sentence = "No drift: every total is the sum over its records."
+    if unjudged:
+        sentence += f" Not judged, as they never kept still: {unjudged}. Try again at a quieter time."
+    return sentence
 
 
 if __name__ == "__main__":

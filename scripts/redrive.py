@@ -1,9 +1,9 @@
 """Replay what lies in the failure bucket: `make redrive [DRY_RUN=1] [SINCE=2h] [FUNCTION=...] [JSON=1]`.
 
-Safe to interrupt, to run twice, and beside live traffic. What a function has done already it does again, so that has
-to be harmless. AggregateScoresByUser drops by version what it has counted, in whatever order it comes.
-ProcessKinesisRecords takes records as they come: replayed ones are late in its log, and whatever it makes of them is
-as old as they are.
+Safe to interrupt, to run twice, and beside live traffic: what a function has done already it may be given again.
+AggregateScoresByUser drops by version what it has counted, in whatever order it comes. ProcessKinesisRecords takes
+events as they come: they are late in its log, and one with a score replaces the item of its RecordID, as ever, though
+a later event may have put that. Look at SINCE and DRY_RUN first where an event must not overtake a later one.
 """
 
 import json

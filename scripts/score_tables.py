@@ -59,7 +59,7 @@ class ScoreTables(Protocol):
 class Throttle:
     """Spends capacity units at a steady rate, for all threads together."""
 
-    def __init__(self, units_a_second: float, clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
+    def __init__(self, units_a_second: float, clock: Callable[[], float], sleep: Callable[[float], object]) -> None:
         self._rate = units_a_second
         self._clock = clock
         self._sleep = sleep

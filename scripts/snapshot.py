@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from hashlib import blake2b
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +32,8 @@ DROP TABLE IF EXISTS suspects;
 CREATE TABLE suspects (
     username TEXT PRIMARY KEY, measure TEXT, steady INT DEFAULT 0, total TEXT, item TEXT, sum TEXT
 ) WITHOUT ROWID;
+DROP TABLE IF EXISTS sums;
+CREATE TABLE sums (username TEXT PRIMARY KEY, sum TEXT, mark TEXT) WITHOUT ROWID;
 DROP TABLE IF EXISTS findings;
 CREATE TABLE findings (username TEXT, record_id TEXT, cause TEXT, is_ TEXT, should_be TEXT, repaired INT);
 """
@@ -66,8 +70,6 @@ class Snapshot:
     def __init__(self, path: Path | str) -> None:
         self._lock = threading.RLock()
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.create_aggregate("total", 1, _Total)  # type: ignore[arg-type]
-        self._db.create_aggregate("fingerprint", 2, _Fingerprint)  # type: ignore[arg-type]
         # What a crash of the machine could damage is only ever read again.
         self._db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF")
         if self._number("PRAGMA user_version") == _USED_UP:
@@ -79,8 +81,9 @@ class Snapshot:
         self._do(f"PRAGMA user_version = {_USED_UP}")
 
     def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        """Close the file, once no thread is in it."""
+        with self._lock:
+            self._db.close()
 
     # Scanning
 
@@ -185,12 +188,11 @@ class Snapshot:
         """
         with self._lock, self._db:
             self._db.execute("BEGIN")
+            self._db.execute("DELETE FROM sums")
+            self._db.executemany("INSERT INTO sums VALUES (?, ?, ?)", self._sums(entries))
             self._db.execute(
                 f"""
-                WITH sums AS (
-                    SELECT username, total(score) AS sum, fingerprint(record_id, version) AS mark
-                    FROM {entries} GROUP BY username
-                ), now AS (
+                WITH now AS (
                     SELECT username, coalesce(before.total, '{NOTHING}') AS earlier,
                         coalesce(after.total, '{NOTHING}') AS total, coalesce(after.item, '{{}}') AS item,
                         coalesce(sums.sum, '{NOTHING}') AS sum, coalesce(mark, '') AS mark
@@ -206,6 +208,20 @@ class Snapshot:
                 """  # noqa: S608
             )
             self._db.execute("DELETE FROM suspects WHERE total = sum")
+
+    def _sums(self, entries: str) -> Iterator[tuple[str, str, str]]:
+        """By user, the sum of the entries, and a mark that tells sets of their versions apart.
+
+        SQLite would add scores as floats.
+        """
+        rows = self._db.execute(f"SELECT username, score, record_id, version FROM {entries} ORDER BY username")  # noqa: S608
+        for username, group in groupby(rows, itemgetter(0)):
+            sum_, records, mark = decimals.ZERO, 0, 0
+            for _, score, record_id, version in group:
+                sum_ = decimals.add(sum_, Decimal(score))
+                records += 1
+                mark ^= int.from_bytes(blake2b(f"{record_id} {version}".encode(), digest_size=16).digest())
+            yield username, f"{decimals.spell(sum_)} {records}", f"{mark:032x}"
 
     def suspects(self, least_steady: int) -> Iterator[Suspect]:
         """Those measured alike as often as that, again and again until they are cleared."""
@@ -274,32 +290,3 @@ def _total(item: Item) -> str:
             return "?"
 
     return f"{number('Score')} {number('RecordCount')}"
-
-
-class _Total:
-    """The SQL aggregate of scores, which SQLite alone would add as floats."""
-
-    def __init__(self) -> None:
-        self._sum = Decimal(0)
-        self._records = 0
-
-    def step(self, score: str) -> None:
-        self._sum = decimals.add(self._sum, Decimal(score))
-        self._records += 1
-
-    def finalize(self) -> str:
-        return f"{decimals.spell(self._sum)} {self._records}"
-
-
-class _Fingerprint:
-    """The SQL aggregate that tells sets of entries apart by the versions, whatever the order."""
-
-    def __init__(self) -> None:
-        self._sum = 0
-
-    def step(self, record_id: str, version: str) -> None:
-        digest = blake2b(f"{record_id} {version}".encode(), digest_size=16).digest()
-        self._sum = (self._sum + int.from_bytes(digest)) % 2**128
-
-    def finalize(self) -> str:
-        return f"{self._sum:032x}"
