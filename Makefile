@@ -55,7 +55,10 @@ env: $(VENV) ## Print what points your shell at a stage: eval "$(make -s env)"
 	@$(RUN) scripts.env --stage "$(STAGE)"
 
 ##@ Operate it
-.PHONY: lab status metrics logs leaderboard invoke put-events put-scores
+.PHONY: demo lab status metrics logs leaderboard invoke put-events put-scores failures redrive reconcile
+demo: $(VENV) terraform-ready package ## Play scores through the stream of a local cloud, and check the totals (N=3000 USERS=20)
+	@$(RUN) scripts.demo $(call options,N USERS)
+
 lab: $(VENV) ## Walk the lab's tasks, and check all that its guide says one should see (JSON=1)
 	@$(RUN) scripts.lab --stage "$(STAGE)" $(JSON_FLAG)
 
@@ -79,6 +82,15 @@ put-events: $(VENV) ## Put made-up events into the stream (N=1000 USERS=20 RATE=
 
 put-scores: $(VENV) ## Put made-up scores, too (as above, and VIA=stream|table MIX=insert:80,update:15,delete:5)
 	@$(RUN) scripts.put_scores --stage "$(STAGE)" $(call options,N USERS RATE SEED VIA MIX) $(JSON_FLAG)
+
+failures: $(VENV) ## List what failed for good, and why (SINCE=2h FUNCTION=<name> JSON=1)
+	@$(RUN) scripts.failures --stage "$(STAGE)" $(call options,SINCE FUNCTION) $(JSON_FLAG)
+
+redrive: $(VENV) ## Replay what failed through its function (DRY_RUN=1 SINCE=2h FUNCTION=<name> JSON=1)
+	@$(RUN) scripts.redrive --stage "$(STAGE)" $(call options,SINCE FUNCTION) $(if $(DRY_RUN),--dry-run) $(JSON_FLAG)
+
+reconcile: $(VENV) ## Check that totals are the sums over the records (FIX=1 RATE=1000 SEGMENTS=8 PAUSE=5 JSON=1)
+	@$(RUN) scripts.reconcile --stage "$(STAGE)" $(call options,RATE SEGMENTS PAUSE) $(if $(FIX),--fix) $(JSON_FLAG)
 
 ##@ The local cloud alone
 .PHONY: cloud-up cloud-down

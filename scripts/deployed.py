@@ -13,6 +13,10 @@ from scripts.command import UserError
 from scripts.stage import Stage, resolve
 
 
+class NotDeployedError(UserError):
+    """The stage is known, but nothing is there."""
+
+
 @dataclass(frozen=True)
 class Deployed:
     """A deployed stage, at which this process is pointed."""
@@ -41,11 +45,11 @@ def deployed(stage_name: str) -> Deployed:
     """Point this process at a stage, and read what is deployed there from Terraform's state.
 
     The state is read from its bucket, which takes a moment, where `terraform init` and `output` take seconds.
-    Raises UserError when the stage is not deployed, or cannot be reached.
+    Raises NotDeployedError, or another UserError when the stage cannot be reached.
     """
     stage = resolve(stage_name, os.environ)
     stage.activate()
-    not_deployed = UserError(f"Stage {stage.name} is not deployed. Deploy it: make deploy STAGE={stage.name}")
+    not_deployed = NotDeployedError(f"Stage {stage.name} is not deployed. Deploy it: make deploy STAGE={stage.name}")
     if stage.is_local and stage.local_cloud.port() is None:
         raise not_deployed
     account = stage.account()

@@ -86,7 +86,7 @@ def _why_cancelled(
     """
     puts, adds = reasons[: len(transaction.puts)], reasons[len(transaction.puts) :]
     found = {
-        put.record_id: _entry(reason.get("Item"))
+        put.record_id: parse_entry(reason.get("Item"))
         for put, reason in zip(transaction.puts, puts, strict=True)
         if reason["Code"] == "ConditionalCheckFailed"
     }
@@ -104,7 +104,8 @@ def _why_cancelled(
     return error(f"TransactionCanceledException: {', '.join(sorted(codes))}")
 
 
-def _entry(item: dict[str, AttributeValue] | None) -> Entry | None:
+def parse_entry(item: Mapping[str, AttributeValue] | None) -> Entry | None:
+    """The entry that an item of the ledger's table holds."""
     if not item:
         return None
     score = item["Score"]["N"] if "Score" in item else "0"

@@ -1,0 +1,185 @@
+"""Check that totals are the sums over the records: `make reconcile [FIX=1] [RATE=1000] [SEGMENTS=8] [JSON=1]`."""
+
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import boto3
+import typer
+from botocore.config import Config
+from filelock import FileLock, Timeout
+
+from handlers.aggregate_scores_by_user.dynamodb import DynamoDBLedger
+from handlers.aggregate_scores_by_user.settings import Settings
+from handlers.shared import aws
+from handlers.shared.retrying import Patience
+from handlers.shared.workers import Threads
+from scripts.command import UserError, run
+from scripts.deployed import Deployed, deployed
+from scripts.reconciliation import Reconciliation, Verdict
+from scripts.score_tables import DynamoDBScoreTables, Table, Throttle
+from scripts.snapshot import Finding, Snapshot
+
+DRIFT = 2
+"""The exit code for drift that is still there."""
+
+METRIC = "Drift"
+"""Users whose totals are still wrong, by Stage."""
+
+RATE, SEGMENTS, PAUSE = 1000.0, 8, 5.0
+"""Read capacity units a second, parts of a table read at once, and seconds between looks, unless told otherwise."""
+
+_ROUND_SECONDS = 60
+_RESUMABLE_SECONDS = 24 * 60 * 60
+
+
+def main(
+    stage: str = typer.Option("local", help="local, dev or prod"),
+    fix: bool = typer.Option(False, "--fix", help="repair what has drifted"),
+    rate: float = typer.Option(RATE, min=1, help="read capacity units a second"),
+    segments: int = typer.Option(SEGMENTS, min=1, max=1000, help="parts of a table that are read at once"),
+    pause: float = typer.Option(
+        5, min=0, help="seconds between two looks at what is in doubt: longer than counting lags"
+    ),
+    as_json: bool = typer.Option(False, "--json", help="one JSON document a finding, then one with the verdict"),
+) -> None:
+    """Compare records, ledger and totals; exits 2 when users are left in drift."""
+    system = deployed(stage)
+    verdict = reconcile(system, show_json if as_json else show, fix=fix, rate=rate, segments=segments, pause=pause)
+    typer.echo(json.dumps(verdict._asdict()) if as_json else told(verdict))
+    if verdict.left:
+        raise typer.Exit(DRIFT)
+
+
+def reconcile(
+    system: Deployed,
+    on_finding: Callable[[Finding], None],
+    *,
+    fix: bool = False,
+    rate: float = RATE,
+    segments: int = SEGMENTS,
+    pause: float = PAUSE,
+) -> Verdict:
+    """Reconcile a deployed system, tell what was found, and publish how many users are left in drift."""
+    settings = _settings(system)
+    stream_arn = system.table(Table.RECORDS)["stream_arn"]
+    ended = threading.Event()
+    throttle = Throttle(rate, time.monotonic, ended.wait)
+    with _snapshot(system, stream_arn, segments) as snapshot:
+        try:
+            verdict = _reconciliation(system, settings, snapshot, stream_arn, throttle, segments, pause).run(fix=fix)
+        finally:
+            ended.set()  # or an interrupt would wait for threads that wait for the throttle
+        for finding in snapshot.findings():
+            on_finding(finding)
+    boto3.client("cloudwatch").put_metric_data(
+        Namespace=settings.metrics_namespace,
+        MetricData=[
+            {
+                "MetricName": METRIC,
+                "Dimensions": [{"Name": "Stage", "Value": system.stage.name}],
+                "Value": verdict.left,
+                "Unit": "Count",
+            }
+        ],
+    )
+    return verdict
+
+
+@contextmanager
+def _snapshot(system: Deployed, stream_arn: str, segments: int) -> Iterator[Snapshot]:
+    """What an interrupted run has read, unless it is too old or of other tables; forgotten once a run ends."""
+    folder = system.stage.folder / "reconcile"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{system.stage.name}-{stream_arn.rpartition('/')[2].replace(':', '')}-{segments}.sqlite"
+    try:
+        with FileLock(folder / f"{system.stage.name}.lock", timeout=0):
+            if file.exists() and time.time() - file.stat().st_mtime > _RESUMABLE_SECONDS:
+                file.unlink()
+            snapshot = Snapshot(file)
+            try:
+                yield snapshot
+            finally:
+                snapshot.close()
+            file.unlink()
+    except Timeout:
+        raise UserError(f"Another reconcile of stage {system.stage.name} is running here. Wait for it") from None
+
+
+def _reconciliation(
+    system: Deployed,
+    settings: Settings,
+    snapshot: Snapshot,
+    stream_arn: str,
+    throttle: Throttle,
+    segments: int,
+    pause: float,
+) -> Reconciliation:
+    connections = max(2 * segments, settings.concurrency)
+    tombstone_seconds = settings.tombstone_days * 24 * 60 * 60
+    config = Config(max_pool_connections=connections, retries={"mode": "standard", "total_max_attempts": 10})
+    return Reconciliation(
+        tables=DynamoDBScoreTables(
+            boto3.client("dynamodb", config=config),
+            {table: system.table(table)["name"] for table in Table},
+            segments,
+            throttle,
+            time.sleep,
+        ),
+        ledger=DynamoDBLedger(
+            aws.client("dynamodb", connections),
+            ledger_table=settings.ledger_table,
+            totals_table=settings.totals_table,
+            expires_at=lambda: int(time.time()) + tombstone_seconds,
+        ),
+        snapshot=snapshot,
+        stream_arn=stream_arn,
+        segments=segments,
+        workers=Threads(connections),
+        patience=_patience,
+        pause=lambda: time.sleep(pause),
+        tell=lambda line: typer.echo(line, err=True),
+    )
+
+
+def _settings(system: Deployed) -> Settings:
+    """Those of the function, whose ledger this writes as the function does."""
+    name = system.function("AggregateScoresByUser")["name"]
+    configuration = boto3.client("lambda").get_function_configuration(FunctionName=name)
+    return Settings.parse(configuration["Environment"]["Variables"])
+
+
+def _patience() -> Patience:
+    end = time.monotonic() + _ROUND_SECONDS
+    return Patience(lambda: end - time.monotonic(), time.sleep, random.random)
+
+
+def show(finding: Finding) -> None:
+    """A finding for a person."""
+    what = f"record {finding.record_id}" if finding.record_id else "total"
+    done = ", repaired" if finding.repaired else ""
+    typer.echo(f"{finding.username}: {what} {finding.cause} (is {finding.is_}, should be {finding.should_be}{done})")
+
+
+def show_json(finding: Finding) -> None:
+    """A finding for a script."""
+    typer.echo(json.dumps(finding._asdict()))
+
+
+def told(verdict: Verdict) -> str:
+    """The verdict in a sentence or two."""
+    in_drift, left, unjudged = verdict
+    if in_drift:
+        sentence = f"Users in drift: {in_drift}, of whom {in_drift - left} are repaired."
+    else:
+        sentence = "No drift: every total is the sum over its records."
+    if unjudged:
+        sentence += f" Not judged, as they never kept still: {unjudged}. Try again at a quieter time."
+    return sentence
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,166 @@
+"""Replay what lies in the failure bucket: `make redrive [DRY_RUN=1] [SINCE=2h] [FUNCTION=...] [JSON=1]`.
+
+Safe to interrupt, to run twice, and beside live traffic: what a function has done already it may be given again.
+AggregateScoresByUser drops by version what it has counted, in whatever order it comes. ProcessKinesisRecords takes
+events as they come: they are late in its log, and one with a score replaces the item of its RecordID, as ever, though
+a later event may have put that. Look at SINCE and DRY_RUN first where an event must not overtake a later one.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import boto3
+import typer
+from botocore.config import Config
+
+from scripts.command import run
+from scripts.deployed import deployed
+from scripts.failure_bucket import Failure, FailureBucket, Record
+from scripts.replay import Answer, Invoke, event, groups, interpret, replay
+from scripts.since import since as parse_since
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+STILL_FAILING = 2
+_LONGEST_INVOCATION = 900  # seconds, the most that Lambda allows
+
+
+class Verdict(StrEnum):
+    """What became of one object."""
+
+    REDRIVEN = "redriven"
+    FAILING = "failing"
+    OVERTAKEN = "overtaken"
+    """Somebody else, another redrive say, has changed it meanwhile: it is as they left it."""
+    SKIPPED = "skipped"
+
+
+class Result(NamedTuple):
+    """What became of one object, and why."""
+
+    failure: Failure
+    verdict: Verdict
+    reason: str
+
+
+class Bucket(Protocol):
+    """The failure bucket; see FailureBucket."""
+
+    def latest(self, failure: Failure) -> Failure | None: ...
+    def set_aside(self, failure: Failure) -> bool: ...
+    def keep(self, failure: Failure, records: Sequence[Record], reason: str) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Target:
+    """A function to replay records through."""
+
+    invoke: Invoke
+    batch_size: int
+
+
+def redrive(group: Sequence[Failure], bucket: Bucket, target: Target) -> Iterator[Result]:
+    """Replay objects of one function, and settle each by what became of its records."""
+    records = [record for failure in group for record in failure.records]
+    reasons = iter(replay(records, target.invoke, target.batch_size))
+    for failure in group:
+        if not failure.records:
+            yield Result(failure, Verdict.SKIPPED, "The object holds no records")
+            continue
+        left = [(record, reason) for record in failure.records if (reason := next(reasons)) is not None]
+        yield _settle(failure, left, bucket)
+
+
+def _settle(failure: Failure, left: list[tuple[Record, str]], bucket: Bucket) -> Result:
+    if left:
+        reason = "; ".join(sorted({reason for _, reason in left}))
+        kept = bucket.keep(failure, [record for record, _ in left], reason)
+        return Result(failure, Verdict.FAILING if kept else Verdict.OVERTAKEN, reason)
+    latest = bucket.latest(failure)
+    # A function reports a record that it parks as done: then the object is a new one, and the record fails still.
+    if latest is not None and latest is not failure:
+        return Result(failure, Verdict.FAILING, latest.reason)
+    moved = latest is not None and bucket.set_aside(failure)
+    return Result(failure, Verdict.REDRIVEN if moved else Verdict.OVERTAKEN, "")
+
+
+def invoke(client: "LambdaClient", function: str, records: Sequence[Record]) -> Answer:
+    """Hand the records to a function, and wait for its answer."""
+    answer = client.invoke(FunctionName=function, Payload=event(records))
+    return interpret(answer["Payload"].read(), answer.get("FunctionError"), records)
+
+
+def main(
+    stage: str = typer.Option("local", help="local, dev or prod"),
+    since: str = typer.Option("", help="only what failed since: 15m, 2h, 7d, or a time"),
+    function: str = typer.Option("", help="only this function, by its name in the lab"),
+    dry_run: bool = typer.Option(False, "--dry-run", help="say what would be replayed, and replay nothing"),
+    as_json: bool = typer.Option(False, "--json", help="one JSON document a line"),
+) -> None:
+    """Replay failed records through the function that failed; exits 2 when some still fail."""
+    system = deployed(stage)
+    earliest = parse_since(since, datetime.now(UTC)) if since else None
+    name = system.function(function)["name"] if function else None
+    bucket = FailureBucket(boto3.client("s3"), system.outputs["failure_bucket"])
+    patient = Config(read_timeout=_LONGEST_INVOCATION + 10, retries={"mode": "standard", "total_max_attempts": 5})
+    client = boto3.client("lambda", config=patient)
+    targets = {
+        each["name"]: Target(
+            partial(invoke, client, each["name"]),
+            # What the function's timeout was chosen for.
+            client.get_event_source_mapping(UUID=each["mapping_uuid"])["BatchSize"],
+        )
+        for each in system.outputs["functions"].values()
+    }
+    show: Callable[[Result], None] = _show_json if as_json else _show
+    verdicts = dict.fromkeys(Verdict, 0)
+    failures = bucket.failures(earliest, name)
+    for group in groups(failures, max(target.batch_size for target in targets.values())):
+        target = targets.get(group[0].function)
+        for result in _results(group, bucket, target, dry_run=dry_run):
+            verdicts[result.verdict] += 1
+            show(result)
+    if not as_json:
+        told = ", ".join(f"{verdict} {count}" for verdict, count in verdicts.items() if count)
+        typer.echo(f"Objects: {told}." if told else "Nothing has failed.")
+    if not dry_run and verdicts[Verdict.FAILING]:
+        raise typer.Exit(STILL_FAILING)
+
+
+def _results(
+    group: Sequence[Failure], bucket: FailureBucket, target: Target | None, *, dry_run: bool
+) -> Iterator[Result]:
+    if target is None or dry_run:
+        why = "This is a dry run" if target else "This stage has no such function"
+        return (Result(failure, Verdict.SKIPPED, why) for failure in group)
+    return redrive(group, bucket, target)
+
+
+def _show(result: Result) -> None:
+    failure, verdict, reason = result
+    typer.echo(f"{verdict:9}  {failure.key}  records: {len(failure.records)}" + (f"  {reason}" if reason else ""))
+
+
+def _show_json(result: Result) -> None:
+    failure, verdict, reason = result
+    typer.echo(
+        json.dumps(
+            {
+                "key": failure.key,
+                "function": failure.function,
+                "records": len(failure.records),
+                "verdict": verdict,
+                "reason": reason,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    run(main)
