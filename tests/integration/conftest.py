@@ -1,10 +1,17 @@
 """What the integration tests share: the system, deployed once for all of them."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from tests.integration.deployment import System, deployed_system
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """Let commands be interrupted also where a shell runs the tests in the background, and has them ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
