@@ -58,10 +58,12 @@ Deployed:
   failures  s3://{outputs["failure_bucket"]}
 
 Try next:
-  eval "$({make} -s env)"      point the AWS CLI, boto3 and Terraform at this stage
-  {make} output               names and ARNs
+  {make} put-scores           made-up scores through the stream
+  {make} leaderboard WATCH=1  the totals, live
+  {make} status               how it all is, on one screen
+  {make} lab                  what the lab's guide says one should see
   {make} destroy              remove it all
-The README's tour puts records in and sees them come out."""
+The README's tour does it step by step; make lists all commands."""
 
 
 if __name__ == "__main__":

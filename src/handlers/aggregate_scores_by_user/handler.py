@@ -26,16 +26,13 @@ from handlers.shared.lambda_types import (
 )
 from handlers.shared.log import BatchLog
 from handlers.shared.metrics import embedded_metrics
-from handlers.shared.parking import FailureBucket, Parking, parked_document, parked_key
+from handlers.shared.parking import FailureBucket, Parking, moment, parked_document, parked_key
 from handlers.shared.retrying import Patience
 from handlers.shared.workers import Threads, Workers
 
 _loading = BatchLog(request_id=None)
 _loading.info("Loading function")
 _loading.write()
-
-
-_FAR_FUTURE = 1e11  # seconds since the epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +145,7 @@ def _records(event: DynamoDBEvent) -> list[DynamoDBRecord]:
 
 def _happened(record: DynamoDBRecord) -> float | None:
     body: Any = record.get("dynamodb")
-    at = body.get("ApproximateCreationDateTime") if isinstance(body, dict) else None
-    return at if isinstance(at, int | float) and 0 <= at < _FAR_FUTURE else None
+    return moment(body.get("ApproximateCreationDateTime")) if isinstance(body, dict) else None
 
 
 def _sequence_number(record: DynamoDBRecord) -> str:

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from handlers.process_kinesis_records.payload import Fields, Numeral
 from handlers.shared import decimals, usernames
 from handlers.shared.errors import PoisonRecordError, RefusedError, RetryableError
 from handlers.shared.lambda_types import KinesisRecord
-from handlers.shared.parking import Parking, parked_document, parked_key
+from handlers.shared.parking import Parking, moment, parked_document, parked_key
 from handlers.shared.retrying import Patience
 
 REQUEST_ITEMS = 25
@@ -110,7 +110,7 @@ class Ingestor:
 
     def _park(self, record: KinesisRecord, position: int, reason: str, patience: Patience, outcome: Outcome) -> None:
         outcome.poison[reason] += 1
-        key = parked_key(self.function_name, record, _arrived(record))
+        key = parked_key(self.function_name, record, moment(record["kinesis"].get("approximateArrivalTimestamp")))
         document = parked_document(self.function_name, record, reason)
         try:
             patience.call(lambda: self.parking.park(key, document))
@@ -136,11 +136,6 @@ def _number(fields: Fields, name: str) -> Decimal:
         return decimals.parse(value)
     except ValueError as error:
         raise PoisonRecordError(f"{name} {error}") from None
-
-
-def _arrived(record: KinesisRecord) -> float | None:
-    at: Any = record["kinesis"].get("approximateArrivalTimestamp")
-    return at if isinstance(at, int | float) else None
 
 
 def _chunks(events: Iterable[ScoreEvent]) -> Iterator[list[ScoreEvent]]:

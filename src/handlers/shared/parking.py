@@ -11,6 +11,7 @@ from handlers.shared import aws
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+_FAR_FUTURE = 1e11
 _EVENT_ID = re.compile(r"[\w.:-]{1,200}", re.ASCII)
 
 
@@ -36,6 +37,11 @@ class FailureBucket:
             )
         except aws.AWS_ERRORS as error:
             raise aws.sort(error) from error
+
+
+def moment(value: Any) -> float | None:
+    """A record's time in epoch seconds; None when it is none, as it may be in an event made by hand."""
+    return value if isinstance(value, int | float) and 0 <= value < _FAR_FUTURE else None
 
 
 def parked_key(function_name: str, record: Mapping[str, Any], happened: float | None) -> str:

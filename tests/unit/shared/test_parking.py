@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from handlers.shared.parking import parked_document, parked_key
+from handlers.shared.parking import moment, parked_document, parked_key
 
 
 def test_a_key_tells_the_function_the_day_and_the_event() -> None:
@@ -36,3 +36,9 @@ def test_a_document_has_the_record_where_event_source_mappings_put_theirs() -> N
         "reason": "why",
         "payload": {"Records": [record]},
     }
+
+
+@pytest.mark.parametrize("value", [None, "2026-11-23", -1, 1e12, float("nan")])
+def test_a_time_that_is_none_leaves_a_record_undated(value: object) -> None:
+    assert moment(value) is None
+    assert parked_key("Function", {"eventID": "1"}, moment(value)) == "parked/Function/undated/1.json"
