@@ -16,6 +16,7 @@ ENGINE = "tests/simulation/test_engine.py::"
 HISTORY = "tests/simulation/test_random_histories.py::"
 CLOUD = "tests/localcloud/test_mappings.py::"
 ENVELOPE = "tests/unit/localcloud/test_envelope.py::"
+DEPLOYED = "tests/integration/test_stream_mappings.py::"
 MAPPING = "tests/unit/localcloud/test_mapping.py::"
 ANY = f"{HISTORY}test_every_record_is_processed_or_given_up_in_order_whatever_happens"
 
@@ -97,7 +98,7 @@ SEMANTICS = [
     Semantic(
         "OnFailure to S3, with payload",
         SAME,
-        f"{CLOUD}test_a_poison_record_is_isolated_and_kept_and_the_shard_moves_on",
+        f"{DEPLOYED}test_a_poison_record_is_isolated_retried_and_kept_with_its_payload_and_the_shard_moves_on",
     ),
     Semantic(
         "OnFailure to SQS and SNS, metadata only",
@@ -128,7 +129,7 @@ SEMANTICS = [
     Semantic(
         "changes of a mapping, a minute or two later",
         DIFFERS,
-        f"{CLOUD}test_a_changed_mapping_behaves_anew_without_a_restart",
+        f"{DEPLOYED}test_a_mapping_changed_in_terraform_behaves_anew_without_a_restart",
         "Within about a second, once the invocation in flight has ended.",
     ),
     Semantic(
@@ -145,6 +146,11 @@ SEMANTICS = [
         "destinations are written to with the function's role",
         SAME,
         f"{CLOUD}test_without_the_right_to_write_to_the_destination_the_letter_waits",
+    ),
+    Semantic(
+        "what a function calls, it calls with its role",
+        SAME,
+        f"{DEPLOYED}test_without_a_grant_nothing_is_counted_and_the_reason_told_until_it_is_back",
     ),
     Semantic(
         "State and LastProcessingResult",

@@ -40,6 +40,11 @@ class InMemoryLedger:
         self.entries |= {put.record_id: put.entry for put in transaction.puts}
         self.after(transaction)
 
+    def counted(self) -> dict[str, tuple[Decimal, int]]:
+        """By user, what has been counted, leaving out those with nothing, who must read 0."""
+        assert all(score == 0 for score, records in self.totals.values() if records == 0)
+        return {user: total for user, total in self.totals.items() if total[1]}
+
     def _check_conditions(self, transaction: Transaction) -> None:
         present = {put.record_id: self.entries.get(put.record_id) for put in transaction.puts}
         versions = {record_id: entry and entry.version for record_id, entry in present.items()}

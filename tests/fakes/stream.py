@@ -18,6 +18,11 @@ def score_image(record_id: int, username: str, score: str) -> Image:
     return {"RecordID": {"N": str(record_id)}, "Username": {"S": username}, "Score": {"N": score}}
 
 
+def spoilt_image(record_id: int, username: str, score: str) -> Image:
+    """An item whose score is no number."""
+    return score_image(record_id, username, score) | {"Score": {"S": score}}
+
+
 def stream_record(
     event_name: str, record_id: int, sequence_number: int, image: Image | None = None, **fields: Any
 ) -> DynamoDBRecord:

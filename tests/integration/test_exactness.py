@@ -140,11 +140,12 @@ def test_records_that_cannot_be_counted_are_parked_with_their_payload_and_the_re
     eventually(lambda: players.totals() == {"poison eve": (5, 2)}, what="the total of the other records")
     s3 = boto3.client("s3")
     bucket, prefix = system.outputs["failure_bucket"], f"parked/{system.function('AggregateScoresByUser')}/"
-    keys = eventually(
-        lambda: [each["Key"] for each in s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])],
-        what="parked records",
-    )
-    parked = [json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in keys]
+
+    def keys() -> list[str]:
+        return [each["Key"] for each in s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])]
+
+    eventually(lambda: len(keys()) == 2, what="two parked records")
+    parked = [json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in keys()]
     assert sorted(
         (each["reason"], each["payload"]["Records"][0]["dynamodb"]["NewImage"]["RecordID"]["N"]) for each in parked
     ) == [
@@ -234,5 +235,6 @@ def test_totals_stay_exact_while_dynamodb_throttles_fails_times_out_and_loses_ac
 def _nothing_given_up(system: System) -> Iterator[None]:
     """No batch of these tests may end with the event source mapping giving up."""
     yield
-    contents = boto3.client("s3").list_objects_v2(Bucket=system.outputs["failure_bucket"], Prefix="aws/lambda/")
+    given_up = f"aws/lambda/{system.outputs['functions']['AggregateScoresByUser']['mapping_uuid']}/"
+    contents = boto3.client("s3").list_objects_v2(Bucket=system.outputs["failure_bucket"], Prefix=given_up)
     assert contents["KeyCount"] == 0

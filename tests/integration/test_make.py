@@ -137,6 +137,22 @@ def test_after_a_deploy_is_killed_outright_destroy_works_and_is_not_locked_out(s
     assert "Local cloud stopped." in output
 
 
+def test_cloud_up_starts_an_engine_that_died_beside_the_emulator_that_lives(shell: Shell) -> None:
+    code, output = shell.make("cloud-up")
+    assert code == 0, output
+    cloud = LocalCloud(shell.folder / "cloud")
+    emulator, engine = cloud.emulator.process(), cloud.engine.process()
+    assert engine is not None
+    engine.kill()
+    engine.wait(timeout=10)
+
+    code, output = shell.make("cloud-up")
+
+    assert code == 0, output
+    assert cloud.emulator.process() == emulator
+    assert cloud.engine.process() not in (None, engine)
+
+
 def test_env_points_a_shell_at_the_stage(shell: Shell) -> None:
     script = 'eval "$(make -s env)" && echo $AWS_ENDPOINT_URL $AWS_REGION $AWS_DEFAULT_REGION ${AWS_PROFILE:-none}'
 

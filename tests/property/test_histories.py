@@ -16,7 +16,7 @@ from handlers.shared.errors import RetryableError
 from handlers.shared.lambda_types import DynamoDBRecord
 from tests.fakes.invocation import Function, InMemoryParking
 from tests.fakes.ledger import InMemoryLedger
-from tests.fakes.stream import SourceTable, score_image
+from tests.fakes.stream import SourceTable, score_image, spoilt_image
 
 HISTORIES = int(os.environ.get("HISTORIES", "3000"))
 
@@ -50,7 +50,7 @@ def test_totals_equal_the_sums_whatever_happened_on_the_way(
     world.drain_in_turns(consumers=1 + seed % 2)
     world.redrive()
 
-    assert world.counted() == table.sums()
+    assert world.ledger.counted() == table.sums()
     assert set(world.parking.documents) == world.keys_of_poison()
 
     totals = dict(world.ledger.totals)
@@ -71,8 +71,7 @@ def played(history: list[tuple[str, int, str, str]], first_sequence_number: int)
         if step in ("put", "replace"):
             table.put(record_id, score_image(record_id, username, score))
         if step == "spoil":
-            spoilt = score_image(record_id, username, score) | {"Score": {"S": score}}
-            table.put(record_id, spoilt)
+            table.put(record_id, spoilt_image(record_id, username, score))
     return table
 
 
@@ -98,11 +97,6 @@ class World:
     def function(self) -> Function:
         """A new copy of the function."""
         return Function(self.ledger, self.parking, self._random, seconds=self._random.choice([0.2, 0.5]))
-
-    def counted(self) -> dict[str, tuple[object, int]]:
-        """By user, what has been counted, leaving out those with nothing, who must read 0."""
-        assert all(score == 0 for score, records in self.ledger.totals.values() if records == 0)
-        return {user: total for user, total in self.ledger.totals.items() if total[1]}
 
     def keys_of_poison(self) -> set[str]:
         """Where the records that say nothing must be parked."""

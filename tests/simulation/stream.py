@@ -34,7 +34,7 @@ class StoredShard:
 
 
 class Stream:
-    """Shards and their records. `fault` is asked before every call, and may raise."""
+    """Shards and their records. `fault` is asked before every call, and may raise; `sequence` is the last one given."""
 
     def __init__(self, arn: str, now: Callable[[], float], shards: int = 1, retention: float = 86400) -> None:
         self.arn = arn
@@ -42,8 +42,8 @@ class Stream:
         self.retention = retention
         self.fault: Callable[[], None] = lambda: None
         self.records: list[Record] = []
+        self.sequence = 10**20
         self._now = now
-        self._sequence = 10**20
         width = HASHES // shards
         for index in range(shards):
             self._add(range(index * width, HASHES if index == shards - 1 else (index + 1) * width))
@@ -107,8 +107,8 @@ class Stream:
 
     def _put(self, key: str, encode: Callable[[str, str], dict[str, Any]]) -> Record:
         shard = next(s for s in self.open() if zlib.crc32(key.encode()) % HASHES in s.hashes)
-        self._sequence += 7
-        sequence = str(self._sequence)
+        self.sequence += 7
+        sequence = str(self.sequence)
         body = json.dumps(encode(sequence, shard.id)).encode()
         record = Record(sequence, key, self._now(), body)
         shard.records.append(record)

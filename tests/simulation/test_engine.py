@@ -59,6 +59,20 @@ def test_latest_stays_where_it_was_when_the_mapping_changes() -> None:
     assert delivered(run(story()))[-1] == "first"
 
 
+def test_what_is_in_flight_when_the_mapping_changes_is_not_delivered_again() -> None:
+    async def story() -> Simulation:
+        simulation = Simulation("kinesis", {"BatchSize": 2}, accept, lambda: Luck(seconds=10))
+        for text in ("a", "b", "c"):
+            simulation.stream.put("k", text)
+        simulation.start()
+        await asyncio.sleep(5)
+        simulation.settings["BatchSize"] = 1
+        await asyncio.sleep(60)
+        return simulation
+
+    assert delivered(run(story())) == ["a", "b", "c"]
+
+
 def test_at_timestamp_begins_there() -> None:
     async def story() -> Simulation:
         settings = {"StartingPosition": "AT_TIMESTAMP", "StartingPositionTimestamp": _time(EPOCH + 5)}

@@ -5,16 +5,13 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from tests.simulation.history import History
+from tests.simulation.seeds import ROOT, replay, seeds
 from tests.simulation.virtual_time import run
 
-ROOT = Path(__file__).parents[2]
-REPLAYED = os.environ.get("SIMULATION_SEED")
-SEEDS = [int(REPLAYED)] if REPLAYED else list(range(int(os.environ.get("SIMULATION_SEEDS", "24"))))
 EXPECTED = {"write", "crash", "reshard", "alter", "poison", "filtered", "RetryAttemptsExhausted"}
 EXPECTED |= {"RecordAgeExceeded", "THROTTLED", "CRASHED_BEFORE", "CRASHED_AFTER", "TIMED_OUT"}
 EXPECTED |= {"RESPONSE_LOST", "DELIVERED_TWICE"}
@@ -22,9 +19,9 @@ EXPECTED |= {"RESPONSE_LOST", "DELIVERED_TWICE"}
 happened: Counter[str] = Counter()
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", seeds(default=24))
 def test_every_record_is_processed_or_given_up_in_order_whatever_happens(seed: int) -> None:
-    print(f"replay: SIMULATION_SEED={seed} .venv/bin/pytest {Path(__file__).relative_to(ROOT)}")
+    print(replay(seed, __file__))
     history = History(seed)
 
     run(history.unfold())

@@ -60,10 +60,7 @@ class Engine:
         """Have the mapping run as it is now: in place of how it ran before, once that has ended."""
         if mapping == self._mappings.get(uuid):
             return
-        previous = self._tasks.get(uuid)
-        if previous:
-            previous.cancel()
-        self._tasks[uuid] = asyncio.ensure_future(self._replace(previous, mapping))
+        self._tasks[uuid] = asyncio.ensure_future(self._replace(self._tasks.get(uuid), mapping))
         if mapping:
             self._mappings[uuid] = mapping
         else:
@@ -71,6 +68,7 @@ class Engine:
 
     async def _replace(self, previous: asyncio.Task[None] | None, mapping: Mapping | None) -> None:
         if previous:
+            # Cancelled here and only once: a second time would cut off its last checkpoint.
             await end([previous])
         if mapping:
             await MappingRunner(self._world, mapping).run()

@@ -1,0 +1,190 @@
+"""The deployed stream mappings: what becomes of a poison record, of a change, and of a missing grant."""
+
+import base64
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import pytest
+
+from scripts.stage import ROOT
+from tests.integration.deployment import System
+from tests.integration.test_exactness import Players
+from tests.localcloud.processes import package
+from tests.waiting import eventually
+
+PROCESS, AGGREGATE = "ProcessKinesisRecords", "AggregateScoresByUser"
+
+# Notes each batch in a file: under load the emulator loses lines that a failing function logs.
+RAISES_ON_POISON = """
+import base64, json
+
+def handler(event, context):
+    texts = [base64.b64decode(record["kinesis"]["data"]).decode() for record in event["Records"]]
+    with open({file!r}, "a") as file:
+        print(json.dumps(texts), file=file)
+    if "poison" in texts:
+        raise ValueError("poison")
+"""
+
+
+def put(system: System, *texts: str) -> None:
+    """Put records into Demo-Stream, all at once."""
+    records: Any = [{"Data": text.encode(), "PartitionKey": "one"} for text in texts]
+    boto3.client("kinesis").put_records(StreamName=system.outputs["stream"]["name"], Records=records)
+
+
+@contextmanager
+def batches(system: System, folder: Path) -> Iterator[Callable[[], list[list[str]]]]:
+    """ProcessKinesisRecords runs code that raises on poison; gives the payloads of each invocation so far."""
+    functions, name, file = boto3.client("lambda"), system.function(PROCESS), folder / "batches"
+    deployed = (ROOT / f"build/{PROCESS}.zip").read_bytes()
+    code = RAISES_ON_POISON.format(file=str(file))
+    try:
+        file.touch()
+        files = package({"handlers/process_kinesis_records/handler.py": code})
+        functions.update_function_code(FunctionName=name, ZipFile=files)
+        yield lambda: [json.loads(line) for line in file.read_text().splitlines()]
+    finally:
+        functions.update_function_code(FunctionName=name, ZipFile=deployed)
+
+
+def largest_batch(system: System, folder: Path) -> int:
+    """How many of eight new records are delivered at once."""
+    texts = [str(uuid4()) for _ in range(8)]
+    with batches(system, folder) as delivered:
+        put(system, *texts)
+        eventually(lambda: set().union(*delivered()) >= set(texts), what="the delivery of eight records")
+        return max(len(batch) for batch in delivered() if not set(texts).isdisjoint(batch))
+
+
+@pytest.fixture(scope="module")
+def small_mapping(system: System) -> Iterator[None]:
+    """Terraform gives ProcessKinesisRecords batches of at most four records, and failing ones one retry."""
+    try:
+        mapping = {"batch_size": 4, "maximum_retry_attempts": 1}
+        system.deployment.apply(process_kinesis_records={"mapping": mapping})
+        yield
+    finally:
+        system.deployment.apply(process_kinesis_records={})
+
+
+@contextmanager
+def revoked(system: System, grant: str) -> Iterator[None]:
+    """AggregateScoresByUser's role lacks a grant."""
+    iam, role = boto3.client("iam"), f"{system.function(AGGREGATE)}-{system.stage.region}"
+    document = iam.get_role_policy(RoleName=role, PolicyName=grant)["PolicyDocument"]
+    iam.delete_role_policy(RoleName=role, PolicyName=grant)
+    try:
+        yield
+    finally:
+        iam.put_role_policy(RoleName=role, PolicyName=grant, PolicyDocument=json.dumps(document))
+
+
+def problem(system: System) -> str:
+    """What the engine says of the mapping of AggregateScoresByUser."""
+    uuid = system.outputs["functions"][AGGREGATE]["mapping_uuid"]
+    return str(system.stage.local_cloud.heartbeat()["mappings"].get(uuid, ""))
+
+
+def errors(system: System) -> str:
+    """What AggregateScoresByUser has logged as errors."""
+    return "\n".join(line for line in system.logged(AGGREGATE) if '"ERROR"' in line)
+
+
+def parked(system: System) -> set[str]:
+    """The keys of what AggregateScoresByUser has parked."""
+    bucket, prefix = system.outputs["failure_bucket"], f"parked/{system.function(AGGREGATE)}/"
+    return {
+        each["Key"] for each in boto3.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+    }
+
+
+def test_a_mapping_changed_in_terraform_behaves_anew_without_a_restart(
+    system: System, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    cloud = system.stage.local_cloud
+    processes = cloud.emulator.process(), cloud.engine.process()
+    assert largest_batch(system, tmp_path) > 4
+
+    request.getfixturevalue("small_mapping")
+
+    eventually(lambda: largest_batch(system, tmp_path) <= 4, what="batches of at most four records")
+    assert (cloud.emulator.process(), cloud.engine.process()) == processes
+
+
+@pytest.mark.usefixtures("small_mapping")
+def test_a_poison_record_is_isolated_retried_and_kept_with_its_payload_and_the_shard_moves_on(
+    system: System, tmp_path: Path
+) -> None:
+    with batches(system, tmp_path) as delivered:
+        put(system, "1", "2", "poison", "4")
+        put(system, "5")
+        eventually(lambda: ["5"] in delivered(), what="the record behind the poison")
+
+        assert delivered() == [
+            ["1", "2", "poison", "4"],
+            ["1", "2"],
+            ["poison", "4"],
+            ["poison"],
+            ["poison"],
+            ["4"],
+            ["5"],
+        ]
+
+    s3, bucket = boto3.client("s3"), system.outputs["failure_bucket"]
+    uuid = system.outputs["functions"][PROCESS]["mapping_uuid"]
+    [kept] = s3.list_objects_v2(Bucket=bucket, Prefix=f"aws/lambda/{uuid}/")["Contents"]
+    day, second = r"\d{4}/\d\d/\d\d", r"\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d"
+    assert re.fullmatch(rf"aws/lambda/{uuid}/shardId-\d{{12}}/{day}/{second}-[0-9a-f-]{{36}}", kept["Key"])
+    letter = json.loads(s3.get_object(Bucket=bucket, Key=kept["Key"])["Body"].read())
+    assert letter["requestContext"]["condition"] == "RetryAttemptsExhausted"
+    assert letter["requestContext"]["approximateInvokeCount"] == 2
+    assert letter["KinesisBatchInfo"]["batchSize"] == 1
+    [record] = letter["payload"]["Records"]
+    assert base64.b64decode(record["kinesis"]["data"]) == b"poison"
+
+
+@pytest.mark.parametrize(
+    ("grant", "told", "denied"),
+    [
+        ("read-records", problem, "dynamodb:GetRecords"),
+        ("put-ledger", errors, "dynamodb:PutItem"),
+        ("update-totals", errors, "dynamodb:UpdateItem"),
+    ],
+)
+def test_without_a_grant_nothing_is_counted_and_the_reason_told_until_it_is_back(
+    system: System, grant: str, told: Callable[[System], str], denied: str
+) -> None:
+    players = Players(system, grant, 8000)
+    players.put(1, "ann", Score=1)
+    eventually(players.are_exact, what="exact totals")
+    before = players.totals()
+
+    with revoked(system, grant):
+        players.put(1, "ann", Score=2)
+        players.put(2, "bob", Score=3)
+        eventually(lambda: denied in told(system), what=f"{denied} in what is told")
+        assert players.totals() == before
+
+    eventually(players.are_exact, what="exact totals")
+    eventually(lambda: problem(system) == "OK", what="a mapping that is well")
+
+
+def test_without_the_right_to_park_a_poison_record_is_retried_and_the_rest_is_counted_once(system: System) -> None:
+    players = Players(system, "report-failures", 9000)
+    before, reported = parked(system), errors(system)
+
+    with revoked(system, "report-failures"):
+        players.put(1, "ann", Score="none")
+        players.put(2, "ann", Score=2)
+        eventually(lambda: "s3:PutObject" in errors(system).removeprefix(reported), what="the denial in the log")
+        assert parked(system) == before
+
+    eventually(lambda: len(parked(system) - before) == 1, what="the parked record")
+    eventually(lambda: players.totals() == {"report-failures ann": (2, 1)}, what="exact totals")
