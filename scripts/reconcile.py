@@ -161,7 +161,7 @@ def show(finding: Finding) -> None:
     """A finding for a person."""
     what = f"record {finding.record_id}" if finding.record_id else "total"
     done = ", repaired" if finding.repaired else ""
-    typer.echo(f"{finding.username}: {what} {finding.cause} (is {finding.is_}, should be {finding.should_be}{done})")
+    typer.echo(f"{finding.username}: {what} {finding.cause} (is {finding.present}, should be {finding.expected}{done})")
 
 
 def show_json(finding: Finding) -> None:

@@ -244,8 +244,8 @@ def _findings(record: Change, entry: Entry | None, *, repaired: bool) -> Iterato
     cause = _cause(record, entry)
     for username in sorted({*counts, *should} - {None}, key=str):
         if username is not None and cause is not None:
-            is_, should_be = counts.get(username, "nothing"), should.get(username, "nothing")
-            yield Finding(username, record.record_id, cause, is_, should_be, repaired)
+            present, expected = counts.get(username, "nothing"), should.get(username, "nothing")
+            yield Finding(username, record.record_id, cause, present, expected, repaired)
 
 
 def _difference(suspect: Suspect, *, repaired: bool) -> Finding:

@@ -35,7 +35,7 @@ CREATE TABLE suspects (
 DROP TABLE IF EXISTS sums;
 CREATE TABLE sums (username TEXT PRIMARY KEY, sum TEXT, mark TEXT) WITHOUT ROWID;
 DROP TABLE IF EXISTS findings;
-CREATE TABLE findings (username TEXT, record_id TEXT, cause TEXT, is_ TEXT, should_be TEXT, repaired INT);
+CREATE TABLE findings (username TEXT, record_id TEXT, cause TEXT, present TEXT, expected TEXT, repaired INT);
 """
 
 _SCANNED = ("progress", "records", "entries", "recount", "before", "after")
@@ -49,8 +49,8 @@ class Finding(NamedTuple):
     record_id: str | None
     """None when it is the total that differs from what the ledger says."""
     cause: str
-    is_: str
-    should_be: str
+    present: str
+    expected: str
     repaired: bool
 
 
@@ -254,8 +254,8 @@ class Snapshot:
         last = 0
         page = "SELECT *, rowid FROM findings WHERE rowid > ? ORDER BY rowid LIMIT 100"
         while rows := self._all(page, last):
-            for username, record_id, cause, is_, should_be, repaired, _ in rows:
-                yield Finding(username, record_id, cause, is_, should_be, bool(repaired))
+            for username, record_id, cause, present, expected, repaired, _ in rows:
+                yield Finding(username, record_id, cause, present, expected, bool(repaired))
             last = rows[-1][-1]
 
     def users_in_drift(self, *, unrepaired: bool) -> int:
