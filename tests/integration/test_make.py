@@ -1,5 +1,6 @@
 """The commands, as a user types them: make in a terminal."""
 
+import itertools
 import json
 import os
 import re
@@ -67,23 +68,23 @@ def interrupt(process: "subprocess.Popen[str]", after: str) -> str:
 def take_the_tour(shell: Shell) -> None:
     """Run the README's tour block by block, and wait for what it says one sees."""
     tour = (ROOT / "README.md").read_text().split("## A five-minute tour")[1].split("\n## ")[0]
-    blocks = re.findall(r"^```(python|text)\n(.*?)^```", tour, re.MULTILINE | re.DOTALL)
-    assert [kind for kind, _ in blocks].count("text") >= 3
+    first, *blocks = re.findall(r"^```(sh|python|text)\n(.*?)^```", tour, re.MULTILINE | re.DOTALL)
+    assert first == ("sh", 'eval "$(make -s env)"\n.venv/bin/python\n'), "it begins by pointing the shell at the stage"
+    assert [kind for kind, _ in blocks].count("text") >= 4
 
-    def run(code: str) -> str:
+    def run(kind: str, code: str) -> "subprocess.CompletedProcess[str]":
         environment = {"LOCAL_PORT": str(shell.port), "LOCAL_DIR": str(shell.folder), "PATH": os.environ["PATH"]}
-        script = 'eval "$(make -s env)" && .venv/bin/python -c "$0"'
-        return subprocess.run(
-            ["bash", "-c", script, code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
-        ).stdout
+        interpreter = "bash -c" if kind == "sh" else ".venv/bin/python -c"
+        script = f'eval "$(make -s env)" && {interpreter} "$0"'
+        return subprocess.run(["bash", "-c", script, code], cwd=ROOT, env=environment, capture_output=True, text=True)
 
-    code = ""
-    for kind, block in blocks:
-        if kind == "python":
-            code = block
-            run(code)
-        else:
-            eventually(lambda: block.strip() in run(code), what=f"{block.strip()!r} from\n{code}")  # noqa: B023
+    for (kind, block), (next_kind, next_block) in itertools.pairwise([*blocks, ("", "")]):
+        if next_kind == "text":
+            seen = next_block.strip()
+            eventually(lambda: seen in run(kind, block).stdout, f"{seen!r} from\n{block}", 60)  # noqa: B023
+        elif kind != "text":
+            done = run(kind, block)
+            assert done.returncode == 0, done.stderr
 
 
 def test_a_stage_lives_through_interrupts_repeats_and_its_destruction(shell: Shell) -> None:
