@@ -22,10 +22,8 @@ def total(system: System, username: str) -> dict[str, Any] | None:
 
 
 def invoke(system: System, function: str, event: str) -> tuple[Any, str]:
-    """The response of a function to one of the named events, and what it logged."""
-    answer = boto3.client("lambda").invoke(
-        FunctionName=system.function(function), Payload=(EVENTS / f"{event}.json").read_bytes(), LogType="Tail"
-    )
+    """The response of a function to an event, and what it logged."""
+    answer = boto3.client("lambda").invoke(FunctionName=system.function(function), Payload=event, LogType="Tail")
     response = json.loads(answer["Payload"].read())
     assert not answer.get("FunctionError"), response
     return response, base64.b64decode(answer["LogResult"]).decode()
@@ -70,7 +68,7 @@ def test_a_score_event_put_into_the_stream_ends_in_its_users_total(system: Syste
 
 
 def test_process_kinesis_records_answers_the_labs_test_event_as_the_lab_says(system: System) -> None:
-    response, log = invoke(system, "ProcessKinesisRecords", "stream")
+    response, log = invoke(system, "ProcessKinesisRecords", (EVENTS / "stream.json").read_text())
 
     assert response == {"batchItemFailures": []}
     assert "Decoded payload: Hello, this is a test 123." in log
@@ -78,11 +76,14 @@ def test_process_kinesis_records_answers_the_labs_test_event_as_the_lab_says(sys
 
 
 def test_aggregate_scores_by_user_answers_the_labs_test_event_as_the_lab_says(system: System) -> None:
-    response, log = invoke(system, "AggregateScoresByUser", "score")
+    # The record is another than the lab's, which tests before this one may have counted and reconciled.
+    event = (EVENTS / "score.json").read_text().replace('{ "S": "2" }', '{ "S": "21" }').replace("Jane Doe", "Jane Roe")
+
+    response, log = invoke(system, "AggregateScoresByUser", event)
 
     assert response == {"batchItemFailures": []}
     assert "Successfully processed 1 records." in log
-    jane = total(system, "Jane Doe")
+    jane = total(system, "Jane Roe")
     assert jane is not None
     assert jane["Score"] == {"N": "100"}
 
