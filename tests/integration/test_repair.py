@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import boto3
+import pytest
 
 from handlers.shared.parking import parked_document, parked_key
 from tests.integration.deployment import System
@@ -176,6 +177,14 @@ def producing(players: Players) -> Iterator[None]:
         thread.join()
 
 
+@pytest.fixture
+def _no_drift(system: System) -> None:
+    """What other tests have left counted with no record behind it, as the lab's test event is, is put right first."""
+    *_, verdict = lines(system, "reconcile", "--fix", "--pause", "0.1")
+    assert verdict["left"] == 0
+
+
+@pytest.mark.usefixtures("_no_drift")
 def test_reconcile_finds_and_repairs_what_has_drifted_while_others_play(system: System) -> None:
     players, others, vandal = Players(system, "drift", 7300), Players(system, "others", 7400), Vandal(system)
     for record, user in enumerate(["lost", "other", "other", "twice", "fine"]):
@@ -213,6 +222,7 @@ def test_reconcile_finds_and_repairs_what_has_drifted_while_others_play(system: 
     assert [each["Dimensions"] for each in metrics] == [[{"Name": "Stage", "Value": "local"}]]
 
 
+@pytest.mark.usefixtures("_no_drift")
 def test_reconcile_counts_records_that_are_older_than_the_ledger(system: System) -> None:
     players, vandal = Players(system, "old", 7500), Vandal(system)
     for record in range(120):
