@@ -31,98 +31,98 @@ MUTANTS = (
         "ledger.py",
         "puts.append(Put(change.record_id, new, entry.version if entry else None))",
         "puts.append(Put(change.record_id, new, change.version if entry else None))",
-        "tests/property",
+        "tests/property/test_histories.py",
     ),
     Mutant(
         "the version condition, as written",
         "dynamodb.py",
         '"Version = :replaced"',
         '"Version <> :replaced OR Version = :replaced"',
-        "tests/contract",
+        "tests/contract/test_ledger.py",
     ),
     Mutant(
         "the condition that there is no entry",
         "dynamodb.py",
         '"attribute_not_exists(RecordID)"',
         '"attribute_not_exists(Nothing)"',
-        "tests/contract",
+        "tests/contract/test_ledger.py",
     ),
     Mutant(
         "the order of versions",
         "ledger.py",
         "if entry is None or entry.version < change.version:",
         "if entry is None or entry.version != change.version:",
-        "tests/property",
+        "tests/property/test_histories.py",
     ),
     Mutant(
         "the tombstone of a delete",
         "counting.py",
         "tasks = [first_try(change) for change in changes]",
         "tasks = [first_try(change) for change in changes if change.username is not None]",
-        "tests/property",
+        "tests/property/test_histories.py",
     ),
     Mutant(
         "the tombstone's version",
         "ledger.py",
         "new = Entry(change.version, change.username, change.score)",
         'new = Entry(change.version if change.username else "", change.username, change.score)',
-        "tests/property",
+        "tests/property/test_histories.py",
     ),
     Mutant(
         "the padding",
         "change.py",
         "number.zfill(_SEQUENCE_NUMBER_DIGITS)",
         "number",
-        "tests/property",
+        "tests/property/test_histories.py",
     ),
     Mutant(
         "the folding order",
         "change.py",
         "elif change.version > held.version:",
         "else:",
-        "tests/property",
+        "tests/property/test_histories.py",
     ),
     Mutant(
         "folding",
         "change.py",
         "elif change.version > held.version:",
         "elif False:",
-        "tests/property",
+        "tests/property/test_histories.py",
     ),
     Mutant(
         "the transaction, entries first",
         "counting.py",
         "ledger.commit(transaction)",
         "ledger.commit(transaction._replace(adds=())), ledger.commit(transaction._replace(puts=()))",
-        "tests/property",
+        "tests/property/test_histories.py",
     ),
     Mutant(
         "the transaction, totals first",
         "counting.py",
         "ledger.commit(transaction)",
         "ledger.commit(transaction._replace(puts=())), ledger.commit(transaction._replace(adds=()))",
-        "tests/property",
+        "tests/property/test_histories.py",
     ),
     Mutant(
         "the transaction, as written",
         "dynamodb.py",
         "self._client.transact_write_items(TransactItems=items)",
         "[self._client.transact_write_items(TransactItems=[item]) for item in items]",
-        "tests/contract",
+        "tests/contract/test_ledger.py",
     ),
     Mutant(
         "the withdrawal of poison",
         "handler.py",
         "if withdrawn is not None:",
         "if False:",
-        "tests/property",
+        "tests/property/test_histories.py",
     ),
     Mutant(
         "exact decimals",
         "ledger.py",
         "entry.score.copy_negate()",
         "-entry.score",
-        "tests/property",
+        "tests/property/test_histories.py",
     ),
 )
 
@@ -133,7 +133,7 @@ def main(
     """Exit 1 if a mutant survives."""
     with tempfile.TemporaryDirectory() as directory:
         copy = Path(directory)
-        for part in ("src", "tests"):
+        for part in ("src", "scripts", "tests"):
             shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", copy)
         survivors = [mutant.lost for mutant in MUTANTS if not is_caught(mutant, copy, histories)]
