@@ -1,5 +1,6 @@
 """What every command shares: how it runs, and how it fails."""
 
+import signal
 import sys
 from collections.abc import Callable
 from typing import ParamSpec
@@ -16,6 +17,8 @@ class UserError(Exception):
 
 def run(main: Callable[P, None]) -> None:
     """Run a command: its arguments from the command line; what the user can mend, and what AWS refuses, in one line."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as scripts/__init__.py left it during the imports
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(main)
     try:
