@@ -1,5 +1,6 @@
 # The AWS account that matters: what is lost here cannot be made again.
 name_prefix = "prod-"
+stage       = "prod"
 tags        = { Project = "stream-processing", Stage = "prod" }
 
 tables = {
@@ -15,3 +16,6 @@ failures       = { retention_days = 30 }
 tombstone_days = 35
 
 log_retention_days = 90
+
+# All kinds. Say here who is mailed: alarms = { emails = ["team@example.com"] }
+alarms = {}
