@@ -154,7 +154,7 @@ class Lane:
         first, count = piece.records[0].sequence, len(piece.records)
         what = f"{count} records from {first} of {self._place.shard_id}: {condition}"
         if self._mapping.on_failure is None:
-            self._world.status.lost(self._mapping.uuid, f"{what}, and the mapping has no destination")
+            self._lose(count, f"{what}, and the mapping has no destination")
         else:
             try:
                 await self._world.destinations.deliver(self._mapping, letter)
@@ -163,13 +163,19 @@ class Lane:
                 if piece.records[-1].arrived >= self._world.now() - self._place.retention:
                     self._problem("destination", str(error))
                     return False
-                self._world.status.lost(self._mapping.uuid, f"{what}, and the destination refuses: {error}")
+                self._lose(count, f"{what}, and the destination refuses: {error}")
             else:
                 self._world.status.well(self._mapping.uuid, self._where("destination"))
                 self._count("OnFailureDestinationDeliveredEventCount", count)
-        self._count("DroppedEventCount", count)
         self._finish(piece.records)
         return True
+
+    def _lose(self, events: int, what: str) -> None:
+        """Tell of events that nobody has. Those that a destination got do not count as dropped:
+        https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html#event-source-mapping-metrics
+        """
+        self._world.status.lost(self._mapping.uuid, what)
+        self._count("DroppedEventCount", events)
 
     def _count(self, name: str, events: int) -> None:
         if self._mapping.counts_events:
