@@ -125,7 +125,8 @@ def query(cloudwatch: Any, operation: str, handler: str, **parameters: Any) -> d
         {name: [value] for name, value in request["body"].items()}, {}, False
     )
     body = body if isinstance(body, bytes) else body.encode()
-    answer = QueryParser().parse({"status_code": status, "headers": headers, "body": body}, model.output_shape)
+    shape: Any = model.output_shape
+    answer = QueryParser().parse({"status_code": status, "headers": headers, "body": body}, shape)
     return dict(answer)
 
 
