@@ -164,10 +164,37 @@ def test_every_metric_that_is_watched_is_of_something_deployed(system: System, w
 
 
 def test_mappings_count_the_events_that_alarms_look_at(system: System) -> None:
-    for function in system.outputs["functions"].values():
-        mapping: Any = boto3.client("lambda").get_event_source_mapping(UUID=function["mapping_uuid"])
+    mappings = {function["mapping_uuid"] for function in system.outputs["functions"].values()}
 
-        assert mapping["MetricsConfig"] == {"Metrics": ["EventCount"]}
+    def counting() -> set[str]:
+        pages = boto3.client("cloudwatch").get_paginator("list_metrics").paginate(MetricName="PolledEventCount")
+        return {value for page in pages for each in page["Metrics"] for _, value in dimensions_of(each)}
+
+    eventually(lambda: mappings <= counting(), what="event counts of both mappings")
+
+
+def test_only_cloudwatch_publishes_and_only_for_our_own_alarms(system: System) -> None:
+    topic = system.outputs["alarm_topic_arn"]
+    attributes = boto3.client("sns").get_topic_attributes(TopicArn=topic)["Attributes"]
+    account = boto3.client("sts").get_caller_identity()["Account"]
+    key_policy = boto3.client("kms").get_key_policy(KeyId=attributes["KmsMasterKeyId"], PolicyName="default")["Policy"]
+
+    for policy, actions in (
+        (attributes["Policy"], {"sns:Publish"}),
+        (key_policy, {"kms:Decrypt", "kms:GenerateDataKey*"}),
+    ):
+        statements = json.loads(policy)["Statement"]
+        (allowed,) = (each for each in statements if each["Principal"] == {"Service": "cloudwatch.amazonaws.com"})
+        assert set([allowed["Action"]] if isinstance(allowed["Action"], str) else allowed["Action"]) == actions
+        assert allowed["Condition"] == {
+            "StringEquals": {"aws:SourceAccount": account},
+            "ArnLike": {
+                "aws:SourceArn": f"arn:aws:cloudwatch:{system.stage.region}:{account}:alarm:test-game-scores-*"
+            },
+        }
+    (denied,) = (each for each in json.loads(attributes["Policy"])["Statement"] if each["Effect"] == "Deny")
+    assert (denied["Principal"], denied["Condition"]) == ("*", {"Bool": {"aws:SecureTransport": "false"}})
+    assert all(each["AlarmArn"].split(":alarm:")[1].startswith("test-game-scores-") for each in alarms(system).values())
 
 
 def test_an_alarm_says_what_it_means_and_where_to_read_on(system: System) -> None:

@@ -138,8 +138,9 @@ class Lane:
     async def _give_up(self, piece: Piece, invocation: Invocation | None) -> None:
         """Be done with a piece: hand it to the destination, or tell that it is lost.
 
-        What AWS does when the destination refuses is undocumented, but for DestinationDeliveryFailures. Here
-        the shard waits until the letter is taken, or until its records would have left the stream anyway.
+        When the destination refuses, AWS counts DestinationDeliveryFailures and the events as dropped, and does not
+        say that it tries again. Here the shard waits until the letter is taken, or until its records would have left
+        the stream anyway.
         """
         letter = dead_letter(
             self._mapping, self._place.shard_id, piece, self._world.now(), invocation, self._world.new_id()
