@@ -15,6 +15,9 @@ from importlib.metadata import version
 from typing import Any
 from xml.sax.saxutils import escape
 
+from botocore.model import OperationModel
+from botocore.session import get_session
+
 PINNED = "1.5.33"
 
 # What ministack's handlers return: status, headers, body.
@@ -145,30 +148,29 @@ def keep_alarms_whole(cloudwatch: Any) -> None:
                     del alarm[name]
         return answer
 
+    api = get_session().get_service_model("cloudwatch")
     replace(
         cloudwatch,
-        _put_metric_alarm=_by_json(cloudwatch, "PutMetricAlarm", put_metric_alarm),
-        _describe_alarms=_by_json(cloudwatch, "DescribeAlarms", cloudwatch._describe_alarms),
-        _get_dashboard=_by_json(cloudwatch, "GetDashboard", cloudwatch._get_dashboard),
+        _put_metric_alarm=_by_json(cloudwatch, api.operation_model("PutMetricAlarm"), put_metric_alarm),
+        _describe_alarms=_by_json(cloudwatch, api.operation_model("DescribeAlarms"), cloudwatch._describe_alarms),
+        _get_dashboard=_by_json(cloudwatch, api.operation_model("GetDashboard"), cloudwatch._get_dashboard),
     )
 
 
-def _by_json(cloudwatch: Any, operation: str, handle: Callable[..., Answer]) -> Callable[..., Answer]:
+def _by_json(cloudwatch: Any, operation: OperationModel, handle: Callable[..., Answer]) -> Callable[..., Answer]:
     """A handler that answers the Query protocol by what it answers to JSON."""
-    from botocore.session import get_session  # ministack needs it, too, and later
-
-    model = get_session().get_service_model("cloudwatch").operation_model(operation)
 
     def answer(params: Any, data: dict[str, Any], is_cbor: bool, is_json: bool = False) -> Answer:
         if is_cbor or is_json:
             return handle(params, data, is_cbor, is_json)
         given = {name: cloudwatch._p(params, name) for name in params}
-        status, _, body = handle(params, _from_query(model.input_shape, given, "") or {}, False, True)
+        status, _, body = handle(params, _from_query(operation.input_shape, given, "") or {}, False, True)
         content: dict[str, Any] = json.loads(body)
         if status != 200:
             return cloudwatch._error(content["__type"], content["message"], status)
-        result = f"<{operation}Result>{_to_xml(content)}</{operation}Result>" if model.output_shape else ""
-        return cloudwatch._xml(status, f"{operation}Response", result)
+        name = operation.name
+        result = f"<{name}Result>{_to_xml(content)}</{name}Result>" if operation.output_shape else ""
+        return cloudwatch._xml(status, f"{name}Response", result)
 
     return answer
 

@@ -205,30 +205,52 @@ def test_an_alarm_says_what_it_means_and_where_to_read_on(system: System) -> Non
         assert key.startswith(link.removeprefix("docs/runbook.md#"))
 
 
-def test_a_function_that_fails_sets_off_its_own_alarm_and_tells_the_topic(system: System) -> None:
-    queue = boto3.client("sqs").create_queue(QueueName="alarmed")["QueueUrl"]
-    arn = boto3.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
-        "QueueArn"
-    ]
-    subscription = boto3.client("sns").subscribe(
-        TopicArn=system.outputs["alarm_topic_arn"], Protocol="sqs", Endpoint=arn, ReturnSubscriptionArn=True
-    )
-    own, another = (
-        system.outputs["alarms"][f"function-errors-{function}"]
-        for function in ("AggregateScoresByUser", "ProcessKinesisRecords")
-    )
-    before = alarms(system)[another]["StateValue"]
+@pytest.fixture
+def subscriber(system: System) -> Iterator[str]:
+    """The URL of a queue that gets what the topic is told."""
+    sqs, sns, topic = boto3.client("sqs"), boto3.client("sns"), system.outputs["alarm_topic_arn"]
+    queue = sqs.create_queue(QueueName="alarmed")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    allowed = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+    subscription = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, ReturnSubscriptionArn=True)
+    yield queue
+    sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
+    sqs.delete_queue(QueueUrl=queue)
 
-    boto3.client("lambda").invoke(FunctionName=system.function("AggregateScoresByUser"), Payload=b'{"no": "batch"}')
 
-    eventually(lambda: alarms(system)[own]["StateValue"] == "ALARM", what="the alarm")
-    assert alarms(system)[another]["StateValue"] == before
-    told = json.loads(
-        eventually(
-            lambda: boto3.client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages"), what="news"
-        )[0]["Body"]
-    )
-    assert json.loads(told["Message"])["AlarmName"] == own
-    assert own in system.command("status").stdout
-    boto3.client("sns").unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
-    boto3.client("sqs").delete_queue(QueueUrl=queue)
+def test_an_alarm_goes_off_by_its_own_metric_and_tells_the_topic(system: System, subscriber: str) -> None:
+    name = system.outputs["alarms"]["stream-write-throttled-Demo-Stream"]
+
+    def throttle(stream: str) -> None:
+        """As the emulator, which has no limits, never does."""
+        boto3.client("cloudwatch").put_metric_data(
+            Namespace="AWS/Kinesis",
+            MetricData=[
+                {
+                    "MetricName": "WriteProvisionedThroughputExceeded",
+                    "Dimensions": [{"Name": "StreamName", "Value": stream}],
+                    "Value": 1,
+                }
+            ],
+        )
+
+    def told() -> list[str]:
+        messages = boto3.client("sqs").receive_message(QueueUrl=subscriber, MaxNumberOfMessages=10).get("Messages", [])
+        news = [json.loads(json.loads(message["Body"])["Message"]) for message in messages]
+        return [each["AlarmName"] for each in news if each["NewStateValue"] == "ALARM"]
+
+    throttle("another")
+    assert alarms(system)[name]["StateValue"] == "OK"
+
+    throttle(system.outputs["stream"]["name"])
+    assert alarms(system)[name]["StateValue"] == "ALARM"
+    assert name in eventually(told, what="the alarm in the queue")
+    assert f"ALARM {name}" in system.command("status").stdout
