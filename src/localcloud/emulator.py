@@ -234,8 +234,8 @@ def evaluate_alarms_by_dimensions(cloudwatch: Any) -> None:
         now, period, votes = time.time(), alarm["Period"], []
         for end in (now - number * period for number in range(alarm["EvaluationPeriods"])):
             inside = [point for point in points if end - period < point["Timestamp"] <= end]
-            if inside:
-                value = cloudwatch._stat_value(cloudwatch._calc_stats(inside), statistic, inside)
+            value = cloudwatch._stat_value(cloudwatch._calc_stats(inside), statistic, inside) if inside else None
+            if value is not None:
                 votes.append(breach(value, alarm["Threshold"]))
         missing = alarm["EvaluationPeriods"] - len(votes)
         state = _state(votes, missing, alarm)

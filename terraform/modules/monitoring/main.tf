@@ -30,8 +30,10 @@ locals {
   # A key of this module's own, unless another is given: CloudWatch cannot publish with alias/aws/sns, whose policy is
   # AWS's, lets no service use it, and cannot be changed:
   # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#compatibility-with-aws-services
-  own_keys    = var.kms_key_arn == null ? toset(["topic"]) : toset([])
-  kms_key_arn = coalesce(var.kms_key_arn, one(values(aws_kms_key.own)[*].arn))
+  own_keys = var.kms_key_arn == null ? toset(["topic"]) : toset([])
+
+  # Not coalesce, which fails where an interrupted deploy has left a key without its ARN in the state.
+  kms_key_arn = var.kms_key_arn == null ? one(values(aws_kms_key.own)[*].arn) : var.kms_key_arn
 }
 
 resource "aws_sns_topic" "this" {
