@@ -33,7 +33,7 @@ DEFAULTED_ALARM_SETTINGS = ("Statistic", "Period")
 def main() -> None:
     """Repair ministack and run it until killed."""
     from ministack import app
-    from ministack.core import iam_actions
+    from ministack.core import iam_actions, iam_evaluator
     from ministack.services import cloudwatch, dynamodb_streams, kinesis, lambda_svc
 
     stop_stream_pollers(lambda_svc)
@@ -45,6 +45,7 @@ def main() -> None:
     keep_alarms_whole(cloudwatch)
     evaluate_alarms_by_dimensions(cloudwatch)
     take_loopback_for_tls(app)
+    take_the_account_for_its_services(iam_evaluator)
     app.main()
 
 
@@ -270,6 +271,17 @@ def take_loopback_for_tls(app: Any) -> None:
     require(app, "pin_request_origin")
     pin = app.pin_request_origin
     replace(app, pin_request_origin=lambda source_ip, _: pin(source_ip, True))
+
+
+def take_the_account_for_its_services(iam_evaluator: Any) -> None:
+    """Let aws:SourceAccount be the caller's: whoever assumes a service's role here stands in for the service."""
+    require(iam_evaluator, "_resolve_condition_key")
+    resolve = iam_evaluator._resolve_condition_key
+
+    def resolve_condition_key(key: str, context: Any) -> Any:
+        return context.principal_account if key.lower() == "aws:sourceaccount" else resolve(key, context)
+
+    replace(iam_evaluator, _resolve_condition_key=resolve_condition_key)
 
 
 def keep_closed_shards(kinesis: Any) -> None:

@@ -1,9 +1,12 @@
+data "aws_caller_identity" "current" {}
+
 data "aws_region" "current" {}
 
 # Created before the function: one that writes first makes a group of its own, which never expires.
 resource "aws_cloudwatch_log_group" "this" {
   name              = "/aws/lambda/${var.name}"
   retention_in_days = var.log_retention_days
+  kms_key_id        = var.kms_key_arn
 }
 
 # The region is in the name because a role is global and a function is not.
@@ -20,6 +23,14 @@ data "aws_iam_policy_document" "assume" {
     principals {
       type        = "Service"
       identifiers = ["lambda.amazonaws.com"]
+    }
+
+    # Lambda may use the role for this account alone. Not for this function alone: with aws:SourceArn, Lambda
+    # cannot prepare the function's network in a VPC (aws/aws-parallelcluster#6926).
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [data.aws_caller_identity.current.account_id]
     }
   }
 }
@@ -51,6 +62,13 @@ resource "aws_lambda_function" "this" {
   source_code_hash = filebase64sha256(var.package)
   memory_size      = var.memory_size
   timeout          = var.timeout
+  kms_key_arn      = var.kms_key_arn
+
+  # Every change is a version of its own, which a rollback can return to.
+  publish = true
+
+  # -1 reserves nothing: the function shares what the account has.
+  reserved_concurrent_executions = coalesce(var.reserved_concurrency, -1)
 
   environment {
     variables = var.environment
@@ -62,4 +80,12 @@ resource "aws_lambda_function" "this" {
   }
 
   depends_on = [aws_iam_role_policy.grant]
+}
+
+# What triggers invoke. A deploy moves it to the newest version, and a rollback to an older one.
+resource "aws_lambda_alias" "live" {
+  name             = "live"
+  description      = "The version that is in use"
+  function_name    = aws_lambda_function.this.function_name
+  function_version = aws_lambda_function.this.version
 }

@@ -1,3 +1,5 @@
+data "aws_region" "current" {}
+
 resource "aws_dynamodb_table" "this" {
   name                        = var.name
   billing_mode                = "PAY_PER_REQUEST"
@@ -26,14 +28,16 @@ resource "aws_dynamodb_table" "this" {
 
   # Without this block a table is encrypted with a key that AWS owns, whose use CloudTrail does not show.
   server_side_encryption {
-    enabled = true
+    enabled     = true
+    kms_key_arn = var.kms_key_arn
   }
 }
 
 # What Lambda asks of a function's role before it reads a table's stream on its behalf:
 # https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-iam.html
 data "aws_iam_policy_document" "read_stream" {
-  for_each = toset(var.stream_view_type[*])
+  for_each                = toset(var.stream_view_type[*])
+  source_policy_documents = [data.aws_iam_policy_document.use_key.json]
 
   statement {
     sid = "ReadTableStream"
@@ -54,6 +58,8 @@ data "aws_iam_policy_document" "read_stream" {
 }
 
 data "aws_iam_policy_document" "batch_write" {
+  source_policy_documents = [data.aws_iam_policy_document.use_key.json]
+
   statement {
     sid       = "BatchWriteItem"
     actions   = ["dynamodb:BatchWriteItem"]
@@ -63,6 +69,8 @@ data "aws_iam_policy_document" "batch_write" {
 
 # A transaction needs no action of its own: it is authorised by the writes in it.
 data "aws_iam_policy_document" "put_item" {
+  source_policy_documents = [data.aws_iam_policy_document.use_key.json]
+
   statement {
     sid       = "PutItem"
     actions   = ["dynamodb:PutItem"]
@@ -71,9 +79,38 @@ data "aws_iam_policy_document" "put_item" {
 }
 
 data "aws_iam_policy_document" "update_item" {
+  source_policy_documents = [data.aws_iam_policy_document.use_key.json]
+
   statement {
     sid       = "UpdateItem"
     actions   = ["dynamodb:UpdateItem"]
     resources = [aws_dynamodb_table.this.arn]
+  }
+}
+
+# DynamoDB uses a key of ours with the rights of whoever uses the table:
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+data "aws_iam_policy_document" "use_key" {
+  dynamic "statement" {
+    for_each = var.kms_key_arn[*]
+
+    content {
+      sid = "UseTableKey"
+      actions = [
+        "kms:Decrypt",
+        "kms:DescribeKey",
+        "kms:Encrypt",
+        "kms:GenerateDataKey",
+        "kms:ReEncryptFrom",
+        "kms:ReEncryptTo",
+      ]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = ["dynamodb.${data.aws_region.current.name}.amazonaws.com"]
+      }
+    }
   }
 }

@@ -33,6 +33,7 @@ def test_a_version_that_renames_its_pollers_does_not_start() -> None:
         emulator.expire_from_the_front,
         emulator.keep_alarms_whole,
         emulator.evaluate_alarms_by_dimensions,
+        emulator.take_the_account_for_its_services,
     ],
 )
 def test_every_repair_asks_for_what_it_is_built_on(repair: object) -> None:
