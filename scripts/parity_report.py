@@ -138,6 +138,19 @@ SEMANTICS = [
         f"{CLOUD}test_a_disabled_mapping_rests_and_goes_on_where_it_was",
     ),
     Semantic(
+        "a mapping that the function's role cannot serve is refused",
+        SAME,
+        f"{CLOUD}test_a_mapping_that_the_functions_role_cannot_serve_is_neither_made_nor_changed",
+        "Repaired in the emulator. That a change is refused too is our choice, where AWS is silent. Rights to KMS keys "
+        "are not asked for.",
+    ),
+    Semantic(
+        "what a function logs is written with its role, or lost",
+        SAME,
+        f"{CLOUD}test_without_the_right_to_log_a_function_runs_and_its_log_is_lost",
+        "Repaired in the emulator.",
+    ),
+    Semantic(
         "streams are read with the function's role",
         SAME,
         f"{CLOUD}test_without_the_right_to_read_nothing_arrives_and_the_problem_is_told",
