@@ -17,6 +17,7 @@ HISTORY = "tests/simulation/test_random_histories.py::"
 CLOUD = "tests/localcloud/test_mappings.py::"
 ENVELOPE = "tests/unit/localcloud/test_envelope.py::"
 DEPLOYED = "tests/integration/test_stream_mappings.py::"
+RIGHTS = "tests/integration/test_least_privilege.py::"
 MAPPING = "tests/unit/localcloud/test_mapping.py::"
 ANY = f"{HISTORY}test_every_record_is_processed_or_given_up_in_order_whatever_happens"
 
@@ -163,7 +164,7 @@ SEMANTICS = [
     Semantic(
         "what a function calls, it calls with its role",
         SAME,
-        f"{DEPLOYED}test_without_a_grant_nothing_is_counted_and_the_reason_told_until_it_is_back",
+        f"{RIGHTS}test_without_any_one_action_of_its_role_a_function_fails_and_says_why_until_it_is_back",
     ),
     Semantic(
         "State and LastProcessingResult",
