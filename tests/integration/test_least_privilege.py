@@ -74,10 +74,11 @@ def role(system: System, function: str) -> str:
 
 def policies(system: System, function: str) -> dict[str, dict[str, Any]]:
     """The documents of a role's policies, by name."""
-    iam, name = boto3.client("iam"), role(system, function)
+    iam: Any = boto3.client("iam")
+    name = role(system, function)
     assert iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"] == []
     return {
-        policy: json.loads(json.dumps(iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]))
+        policy: iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
         for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]
     }
 

@@ -1,4 +1,4 @@
-"""The deployed stream mappings: what becomes of a poison record, of a change, and of a right to park that is missing."""
+"""The deployed stream mappings: what becomes of a change, of a poison record, and of one that may not be parked."""
 
 import base64
 import json
@@ -40,19 +40,25 @@ def put(system: System, *texts: str) -> None:
     boto3.client("kinesis").put_records(StreamName=system.outputs["stream"]["name"], Records=records)
 
 
+def release(function: str, code: bytes) -> None:
+    """Publish a version of a function and bring it live, as a deploy does."""
+    functions = boto3.client("lambda")
+    version = functions.update_function_code(FunctionName=function, ZipFile=code, Publish=True)["Version"]
+    functions.update_alias(FunctionName=function, Name="live", FunctionVersion=version)
+
+
 @contextmanager
 def batches(system: System, folder: Path) -> Iterator[Callable[[], list[list[str]]]]:
     """ProcessKinesisRecords runs code that raises on poison; gives the payloads of each invocation so far."""
-    functions, name, file = boto3.client("lambda"), system.function(PROCESS), folder / "batches"
+    name, file = system.function(PROCESS), folder / "batches"
     deployed = (ROOT / f"build/{PROCESS}.zip").read_bytes()
     code = RAISES_ON_POISON.format(file=str(file))
     try:
         file.touch()
-        files = package({"handlers/process_kinesis_records/handler.py": code})
-        functions.update_function_code(FunctionName=name, ZipFile=files)
+        release(name, package({"handlers/process_kinesis_records/handler.py": code}))
         yield lambda: [json.loads(line) for line in file.read_text().splitlines()]
     finally:
-        functions.update_function_code(FunctionName=name, ZipFile=deployed)
+        release(name, deployed)
 
 
 def largest_batch(system: System, folder: Path) -> int:
