@@ -42,3 +42,19 @@ mock_resource "aws_cloudwatch_log_group" {
 mock_resource "aws_s3_bucket" {
   defaults = { arn = "arn:aws:s3:::game-score-failures" }
 }
+
+mock_data "aws_partition" {
+  defaults = { partition = "aws" }
+}
+
+mock_resource "aws_sns_topic" {
+  defaults = { arn = "arn:aws:sns:eu-central-1:123456789012:game-scores-alarms" }
+}
+
+mock_resource "aws_kms_key" {
+  defaults = { arn = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000" }
+}
+
+mock_resource "aws_cloudwatch_metric_alarm" {
+  defaults = { arn = "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:game-scores" }
+}
