@@ -17,6 +17,7 @@ HISTORY = "tests/simulation/test_random_histories.py::"
 CLOUD = "tests/localcloud/test_mappings.py::"
 ENVELOPE = "tests/unit/localcloud/test_envelope.py::"
 DEPLOYED = "tests/integration/test_stream_mappings.py::"
+RIGHTS = "tests/integration/test_least_privilege.py::"
 MAPPING = "tests/unit/localcloud/test_mapping.py::"
 ANY = f"{HISTORY}test_every_record_is_processed_or_given_up_in_order_whatever_happens"
 
@@ -138,6 +139,19 @@ SEMANTICS = [
         f"{CLOUD}test_a_disabled_mapping_rests_and_goes_on_where_it_was",
     ),
     Semantic(
+        "a mapping that the function's role cannot serve is refused",
+        SAME,
+        f"{CLOUD}test_a_mapping_that_the_functions_role_cannot_serve_is_neither_made_nor_changed",
+        "Repaired in the emulator. That a change is refused too is our choice, where AWS is silent. Rights to KMS keys "
+        "are not asked for.",
+    ),
+    Semantic(
+        "what a function logs is written with its role, or lost",
+        SAME,
+        f"{CLOUD}test_without_the_right_to_log_a_function_runs_and_its_log_is_lost",
+        "Repaired in the emulator.",
+    ),
+    Semantic(
         "streams are read with the function's role",
         SAME,
         f"{CLOUD}test_without_the_right_to_read_nothing_arrives_and_the_problem_is_told",
@@ -150,7 +164,7 @@ SEMANTICS = [
     Semantic(
         "what a function calls, it calls with its role",
         SAME,
-        f"{DEPLOYED}test_without_a_grant_nothing_is_counted_and_the_reason_told_until_it_is_back",
+        f"{RIGHTS}test_without_any_one_action_of_its_role_a_function_fails_and_says_why_until_it_is_back",
     ),
     Semantic(
         "State and LastProcessingResult",

@@ -23,21 +23,39 @@ PINNED = "1.5.33"
 # What ministack's handlers return: status, headers, body.
 Answer = Any
 Handler = Callable[[dict[str, Any]], Answer]
+# Whether a role, by its ARN, may do an action to a resource.
+May = Callable[[str, str, str], bool]
 Shards = dict[str, dict[str, Any]]
 
 KEPT_SETTINGS = ("TumblingWindowInSeconds", "StartingPositionTimestamp", "MetricsConfig")
 KEPT_ALARM_SETTINGS = ("Metrics", "ThresholdMetricId", "EvaluateLowSampleCountPercentile")
 DEFAULTED_ALARM_SETTINGS = ("Statistic", "Period")
 
+# What Lambda asks of a function's role before it reads a stream:
+# https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-create.html
+# https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-iam.html
+READ_STREAM = ("DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards")
+READ_TABLE_STREAM = ("DescribeStream", "GetRecords", "GetShardIterator")
+# And before it sends to a destination, each of what is below the bucket, or of the resource itself:
+# https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
+DELIVER = {
+    "s3": {"ListBucket": "", "PutObject": "/*"},
+    "sns": {"Publish": ""},
+    "sqs": {"SendMessage": ""},
+}
+
 
 def main() -> None:
     """Repair ministack and run it until killed."""
     from ministack import app
     from ministack.core import iam_actions, iam_evaluator
-    from ministack.services import cloudwatch, dynamodb_streams, kinesis, lambda_svc
+    from ministack.services import cloudwatch, cloudwatch_logs, dynamodb_streams, iam, kinesis, lambda_svc
 
+    may = rights_of_roles(iam_evaluator, iam)
     stop_stream_pollers(lambda_svc)
     keep_stream_settings(lambda_svc)
+    refuse_mappings_that_a_role_cannot_serve(lambda_svc, may)
+    lose_logs_that_a_role_may_not_write(lambda_svc, cloudwatch_logs, may)
     keep_tags_of_new_streams(kinesis)
     keep_closed_shards(kinesis)
     expire_from_the_front(kinesis)
@@ -92,6 +110,114 @@ def keep_stream_settings(lambda_svc: Any) -> None:
         return keeping(update(uuid, data), data)
 
     replace(lambda_svc, _create_esm=create_mapping, _update_esm=update_mapping)
+
+
+def rights_of_roles(iam_evaluator: Any, iam: Any) -> May:
+    """What a role may do at this moment, by its policies and its boundary, and the resource's own policy."""
+    require(
+        iam_evaluator,
+        *("EvalContext", "evaluate", "combine_resource_policy"),
+        *("_gather_role_policies", "_permissions_boundary", "_resource_policy"),
+    )
+    require(iam, "_roles")
+
+    def may(role: str, action: str, resource: str) -> bool:
+        account, name = role.split(":")[4], role.rpartition("/")[2]
+        asked = iam_evaluator.EvalContext(
+            principal_arn=f"arn:aws:sts::{account}:assumed-role/{name}/lambda",
+            principal_type="AssumedRole",
+            principal_account=account,
+            action=action,
+            resource_arn=resource,
+            region=resource.split(":")[3],
+        )
+        limits = iam_evaluator._permissions_boundary(iam._roles, name, account)
+        answer = iam_evaluator.evaluate(asked, iam_evaluator._gather_role_policies(name, account), *limits)
+        if found := iam_evaluator._resource_policy(action.partition(":")[0], resource):
+            answer = iam_evaluator.combine_resource_policy(answer, asked, *found, limits=limits)
+        return bool(answer.decision == "Allow")
+
+    return may
+
+
+def refuse_mappings_that_a_role_cannot_serve(lambda_svc: Any, may: May) -> None:
+    """Refuse a stream's mapping whose function's role may not read the stream, or send to the destination.
+
+    So does AWS, in these words (aws-amplify/amplify-cli#12965, aws/aws-cdk#17312); ministack takes any mapping.
+    """
+    require(
+        lambda_svc,
+        *("_create_esm", "_update_esm", "_esms", "_invalid_parameter_value"),
+        *("_resolve_existing_esm_function", "_get_func_record_for_qualifier"),
+    )
+    create, update = lambda_svc._create_esm, lambda_svc._update_esm
+
+    def refusal(mapping: dict[str, Any]) -> Answer | None:
+        """The answer to a mapping that cannot work; None for one that can, and for what ministack itself refuses."""
+        source = str(mapping.get("EventSourceArn", ""))
+        function, qualifier, unknown = lambda_svc._resolve_existing_esm_function(mapping.get("FunctionName", ""))
+        if unknown or source.split(":")[2:3] not in (["kinesis"], ["dynamodb"]):
+            return None
+        _, config = lambda_svc._get_func_record_for_qualifier(function, qualifier)
+        destination = (mapping.get("DestinationConfig") or {}).get("OnFailure", {}).get("Destination", "")
+        lacking = missing_right(may, config["Role"], source, destination)
+        return lambda_svc._invalid_parameter_value(lacking) if lacking else None
+
+    def create_mapping(data: dict[str, Any]) -> Answer:
+        return refusal(data) or create(data)
+
+    def update_mapping(uuid: str, data: dict[str, Any]) -> Answer:
+        before = lambda_svc._esms.get(uuid)
+        if before is None:
+            return update(uuid, data)
+        return refusal({**before, "FunctionName": before["FunctionArn"], **data}) or update(uuid, data)
+
+    replace(lambda_svc, _create_esm=create_mapping, _update_esm=update_mapping)
+
+
+def missing_right(may: May, role: str, source: str, destination: str) -> str:
+    """Why a role cannot serve a stream's mapping, in AWS's words; "" when it can."""
+    if ":kinesis:" in source:
+        needed = [(f"kinesis:{action}", source) for action in READ_STREAM]
+        # ListStreams is in AWS's message, but not among what its guide asks for.
+        named = "GetRecords, GetShardIterator, DescribeStream, ListShards, and ListStreams"
+    else:
+        needed = [(f"dynamodb:{action}", source) for action in READ_TABLE_STREAM]
+        # Listing names a table, not one of its streams.
+        needed.append(("dynamodb:ListStreams", f"{source.partition('/stream/')[0]}/stream/*"))
+        named = "GetRecords, GetShardIterator, DescribeStream, and ListStreams"
+    if not all(may(role, *each) for each in needed):
+        return (
+            f"Cannot access stream {source}. Please ensure the role can perform the {named} Actions "
+            "on your stream in IAM."
+        )
+    service = destination.split(":")[2] if destination else ""
+    for action, below in DELIVER.get(service, {}).items():
+        if not may(role, f"{service}:{action}", f"{destination}{below}"):
+            return f"The function execution role does not have permissions to call {action} on {service.upper()}"
+    return ""
+
+
+def lose_logs_that_a_role_may_not_write(lambda_svc: Any, cloudwatch_logs: Any, may: May) -> None:
+    """Drop what a function logs when its role may not write it, as AWS does; the function runs all the same.
+
+    ministack writes it unasked, and makes the group anew when it is gone, which takes a right of its own.
+    """
+    require(lambda_svc, "_emit_lambda_logs")
+    require(cloudwatch_logs, "_log_groups", "_make_group_arn")
+    emit = lambda_svc._emit_lambda_logs
+
+    def emit_logs(func: dict[str, Any], request_id: str, *log: Any, **source: Any) -> None:
+        config = func.get("config") or func
+        group = (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{config['FunctionName']}"
+        stream = f"{cloudwatch_logs._make_group_arn(group).removesuffix('*')}log-stream:{request_id}"
+        needed = ["logs:CreateLogStream", "logs:PutLogEvents"]
+        if group not in cloudwatch_logs._log_groups:
+            needed.append("logs:CreateLogGroup")
+        if all(may(config["Role"], action, stream) for action in needed):
+            emit(func, request_id, *log, **source)
+
+    replace(lambda_svc, _emit_lambda_logs=emit_logs)
 
 
 def keep_tags_of_new_streams(kinesis: Any) -> None:

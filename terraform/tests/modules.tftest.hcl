@@ -87,6 +87,38 @@ run "stream_refuses_no_shards_and_half_shards" {
   expect_failures = [var.shard_count]
 }
 
+run "stream_lets_a_reader_read_and_decrypt_it_and_nothing_else" {
+  command = apply
+
+  module {
+    source = "./modules/stream"
+  }
+
+  variables {
+    name        = "Demo-Stream"
+    kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+  }
+
+  assert {
+    condition = { for statement in data.aws_iam_policy_document.read.statement : statement.sid => [statement.actions, statement.resources] } == {
+      ReadStream = [
+        toset(["kinesis:DescribeStream", "kinesis:DescribeStreamSummary", "kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards"]),
+        toset([aws_kinesis_stream.this.arn]),
+      ]
+      DecryptRecords = [toset(["kms:Decrypt"]), toset([var.kms_key_arn])]
+    }
+    error_message = "A reader needs five actions on this stream, and to decrypt with its key."
+  }
+
+  assert {
+    condition = (
+      one(data.aws_iam_policy_document.read.statement[1].condition).variable == "kms:EncryptionContext:aws:kinesis:arn"
+      && one(data.aws_iam_policy_document.read.statement[1].condition).values == tolist([aws_kinesis_stream.this.arn])
+    )
+    error_message = "A reader decrypts nothing but this stream's records."
+  }
+}
+
 # table
 
 run "table_is_on_demand_encrypted_and_silent_by_default" {
@@ -169,6 +201,48 @@ run "table_refuses_an_unknown_view_type" {
   }
 
   expect_failures = [var.stream_view_type]
+}
+
+run "table_lets_each_user_do_one_thing_to_it_alone" {
+  command = apply
+
+  module {
+    source = "./modules/table"
+  }
+
+  variables {
+    name             = "GameScoreRecords"
+    hash_key         = { name = "RecordID", type = "N" }
+    stream_view_type = "NEW_IMAGE"
+    kms_key_arn      = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+  }
+
+  assert {
+    condition = {
+      for statement in concat(
+        data.aws_iam_policy_document.batch_write.statement,
+        data.aws_iam_policy_document.put_item.statement,
+        data.aws_iam_policy_document.update_item.statement,
+        data.aws_iam_policy_document.read_stream["NEW_IMAGE"].statement,
+      ) : statement.sid => [statement.actions, statement.resources]
+      } == {
+      BatchWriteItem   = [toset(["dynamodb:BatchWriteItem"]), toset([aws_dynamodb_table.this.arn])]
+      PutItem          = [toset(["dynamodb:PutItem"]), toset([aws_dynamodb_table.this.arn])]
+      UpdateItem       = [toset(["dynamodb:UpdateItem"]), toset([aws_dynamodb_table.this.arn])]
+      ReadTableStream  = [toset(["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"]), toset([aws_dynamodb_table.this.stream_arn])]
+      ListTableStreams = [toset(["dynamodb:ListStreams"]), toset(["${aws_dynamodb_table.this.arn}/stream/*"])]
+    }
+    error_message = "Each policy is for one way to use this table, and no other table."
+  }
+
+  assert {
+    condition = (
+      data.aws_iam_policy_document.use_key.statement[0].resources == toset([var.kms_key_arn])
+      && one(data.aws_iam_policy_document.use_key.statement[0].condition).variable == "kms:ViaService"
+      && one(data.aws_iam_policy_document.use_key.statement[0].condition).values == tolist(["dynamodb.eu-central-1.amazonaws.com"])
+    )
+    error_message = "The key is used through DynamoDB alone."
+  }
 }
 
 # function
@@ -291,6 +365,38 @@ run "function_refuses_what_lambda_does" {
   }
 
   expect_failures = [var.name, var.package, var.memory_size, var.timeout, var.log_retention_days]
+}
+
+run "function_may_write_its_own_log_and_is_run_for_this_account" {
+  command = apply
+
+  module {
+    source = "./modules/function"
+  }
+
+  variables {
+    name        = "AggregateScoresByUser"
+    description = "Adds up scores"
+    package     = "modules/function/main.tf"
+    handler     = "handlers.aggregate_scores_by_user.handler.handler"
+  }
+
+  assert {
+    condition = (
+      one(data.aws_iam_policy_document.log.statement).actions == toset(["logs:CreateLogStream", "logs:PutLogEvents"])
+      && one(data.aws_iam_policy_document.log.statement).resources == toset(["${aws_cloudwatch_log_group.this.arn}:*"])
+    )
+    error_message = "A function writes to its own log group, which it need not create."
+  }
+
+  assert {
+    condition = (
+      one(one(data.aws_iam_policy_document.assume.statement).principals).identifiers == toset(["lambda.amazonaws.com"])
+      && one(one(data.aws_iam_policy_document.assume.statement).condition).variable == "aws:SourceAccount"
+      && one(one(data.aws_iam_policy_document.assume.statement).condition).values == tolist(["123456789012"])
+    )
+    error_message = "Lambda may use the role for this account alone."
+  }
 }
 
 # trigger
@@ -529,5 +635,39 @@ run "failure_store_encrypts_with_a_key_when_asked" {
       && one(aws_s3_bucket_server_side_encryption_configuration.this.rule).bucket_key_enabled
     )
     error_message = "Failures are encrypted with the key that is given."
+  }
+}
+
+run "failure_store_takes_failures_from_a_writer_and_gives_none_back" {
+  command = apply
+
+  module {
+    source = "./modules/failure_store"
+  }
+
+  variables {
+    bucket      = "game-score-failures-123456789012-eu-central-1"
+    kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+  }
+
+  assert {
+    condition = { for statement in data.aws_iam_policy_document.write.statement : statement.sid => [statement.actions, statement.resources] } == {
+      ListFailures    = [toset(["s3:ListBucket"]), toset([aws_s3_bucket.this.arn])]
+      PutFailures     = [toset(["s3:PutObject"]), toset(["${aws_s3_bucket.this.arn}/*"])]
+      EncryptFailures = [toset(["kms:Decrypt", "kms:GenerateDataKey"]), toset([var.kms_key_arn])]
+    }
+    error_message = "A writer puts failures into this bucket, encrypted with its key, and reads none."
+  }
+
+  assert {
+    condition = {
+      for statement in data.aws_iam_policy_document.write.statement :
+      statement.sid => "${one(statement.condition).variable} ${one(one(statement.condition).values)}"
+      } == {
+      ListFailures    = "aws:ResourceAccount 123456789012"
+      PutFailures     = "aws:ResourceAccount 123456789012"
+      EncryptFailures = "kms:ViaService s3.eu-central-1.amazonaws.com"
+    }
+    error_message = "Failures go to a bucket of this account, and the key is used through S3 alone."
   }
 }

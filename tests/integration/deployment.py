@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -69,6 +70,18 @@ class Deployment:
         assert code in (0, 2), f"terraform plan failed:\n{errors}"
         return str(output) if code else ""
 
+    def planned(self, *var_files: Path) -> dict[str, Any]:
+        """What an apply with these variables, and no others, would make, as `terraform show -json` says it."""
+        with TemporaryDirectory() as folder:
+            plan = f"{folder}/plan"
+            # Without an exit code of its own for a plan that changes something.
+            self._call("plan", var={}, var_file=list(map(str, var_files)), out=plan, detailed_exitcode=IsNotFlagged)
+            return dict(json.loads(self._call("show", plan, json=True)))
+
+    def shown(self) -> dict[str, Any]:
+        """All that is deployed, as `terraform show -json` says it."""
+        return dict(json.loads(self._call("show", json=True)))
+
     def outputs(self) -> dict[str, Any]:
         """The root module's outputs, by name."""
         output = self._call("output_cmd", json=True)
@@ -79,9 +92,9 @@ class Deployment:
         # python-terraform would send -force, which Terraform no longer knows.
         self._call("destroy", force=IsNotFlagged, auto_approve=True)
 
-    def _call(self, method: str, **options: Any) -> str:
+    def _call(self, method: str, *arguments: str, **options: Any) -> str:
         try:
-            _, output, _ = getattr(self._terraform, method)(**options, raise_on_error=True)
+            _, output, _ = getattr(self._terraform, method)(*arguments, **options, raise_on_error=True)
         except TerraformCommandError as error:
             raise AssertionError(f"terraform {method} returned {error.returncode}:\n{error.out}{error.err}") from None
         return str(output)

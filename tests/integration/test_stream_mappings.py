@@ -1,4 +1,4 @@
-"""The deployed stream mappings: what becomes of a poison record, of a change, and of a missing grant."""
+"""The deployed stream mappings: what becomes of a change, of a poison record, and of one that may not be parked."""
 
 import base64
 import json
@@ -15,6 +15,7 @@ import pytest
 from scripts.stage import ROOT
 from tests.integration.deployment import System
 from tests.integration.test_exactness import Players
+from tests.integration.test_least_privilege import without
 from tests.localcloud.processes import package
 from tests.waiting import eventually
 
@@ -39,19 +40,25 @@ def put(system: System, *texts: str) -> None:
     boto3.client("kinesis").put_records(StreamName=system.outputs["stream"]["name"], Records=records)
 
 
+def release(function: str, code: bytes) -> None:
+    """Publish a version of a function and bring it live, as a deploy does."""
+    functions = boto3.client("lambda")
+    version = functions.update_function_code(FunctionName=function, ZipFile=code, Publish=True)["Version"]
+    functions.update_alias(FunctionName=function, Name="live", FunctionVersion=version)
+
+
 @contextmanager
 def batches(system: System, folder: Path) -> Iterator[Callable[[], list[list[str]]]]:
     """ProcessKinesisRecords runs code that raises on poison; gives the payloads of each invocation so far."""
-    functions, name, file = boto3.client("lambda"), system.function(PROCESS), folder / "batches"
+    name, file = system.function(PROCESS), folder / "batches"
     deployed = (ROOT / f"build/{PROCESS}.zip").read_bytes()
     code = RAISES_ON_POISON.format(file=str(file))
     try:
         file.touch()
-        files = package({"handlers/process_kinesis_records/handler.py": code})
-        functions.update_function_code(FunctionName=name, ZipFile=files)
+        release(name, package({"handlers/process_kinesis_records/handler.py": code}))
         yield lambda: [json.loads(line) for line in file.read_text().splitlines()]
     finally:
-        functions.update_function_code(FunctionName=name, ZipFile=deployed)
+        release(name, deployed)
 
 
 def largest_batch(system: System, folder: Path) -> int:
@@ -72,24 +79,6 @@ def small_mapping(system: System) -> Iterator[None]:
         yield
     finally:
         system.deployment.apply(process_kinesis_records={})
-
-
-@contextmanager
-def revoked(system: System, grant: str) -> Iterator[None]:
-    """AggregateScoresByUser's role lacks a grant."""
-    iam, role = boto3.client("iam"), f"{system.function(AGGREGATE)}-{system.stage.region}"
-    document = iam.get_role_policy(RoleName=role, PolicyName=grant)["PolicyDocument"]
-    iam.delete_role_policy(RoleName=role, PolicyName=grant)
-    try:
-        yield
-    finally:
-        iam.put_role_policy(RoleName=role, PolicyName=grant, PolicyDocument=json.dumps(document))
-
-
-def problem(system: System) -> str:
-    """What the engine says of the mapping of AggregateScoresByUser."""
-    uuid = system.outputs["functions"][AGGREGATE]["mapping_uuid"]
-    return str(system.stage.local_cloud.heartbeat()["mappings"].get(uuid, ""))
 
 
 def errors(system: System) -> str:
@@ -150,37 +139,11 @@ def test_a_poison_record_is_isolated_retried_and_kept_with_its_payload_and_the_s
     assert base64.b64decode(record["kinesis"]["data"]) == b"poison"
 
 
-@pytest.mark.parametrize(
-    ("grant", "told", "denied"),
-    [
-        ("read-records", problem, "dynamodb:GetRecords"),
-        ("put-ledger", errors, "dynamodb:PutItem"),
-        ("update-totals", errors, "dynamodb:UpdateItem"),
-    ],
-)
-def test_without_a_grant_nothing_is_counted_and_the_reason_told_until_it_is_back(
-    system: System, grant: str, told: Callable[[System], str], denied: str
-) -> None:
-    players = Players(system, grant, 8000)
-    players.put(1, "ann", Score=1)
-    eventually(players.are_exact, what="exact totals")
-    before = players.totals()
-
-    with revoked(system, grant):
-        players.put(1, "ann", Score=2)
-        players.put(2, "bob", Score=3)
-        eventually(lambda: denied in told(system), what=f"{denied} in what is told")
-        assert players.totals() == before
-
-    eventually(players.are_exact, what="exact totals")
-    eventually(lambda: problem(system) == "OK", what="a mapping that is well")
-
-
 def test_without_the_right_to_park_a_poison_record_is_retried_and_the_rest_is_counted_once(system: System) -> None:
     players = Players(system, "report-failures", 9000)
     before, reported = parked(system), errors(system)
 
-    with revoked(system, "report-failures"):
+    with without(system, AGGREGATE, "s3:PutObject"):
         players.put(1, "ann", Score="none")
         players.put(2, "ann", Score=2)
         eventually(lambda: "s3:PutObject" in errors(system).removeprefix(reported), what="the denial in the log")

@@ -53,29 +53,20 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 class Deployment:
     """A function that tells a queue what it is given, its role, and whatever a test adds."""
 
-    def __init__(
-        self,
-        cloud: Cloud,
-        function: Behaviour = RAISES_ON_POISON,
-        denied: tuple[str, ...] = (),
-        name: str = "",
-    ) -> None:
+    def __init__(self, cloud: Cloud, function: Behaviour = RAISES_ON_POISON, name: str = "") -> None:
         self.cloud = cloud
         self.name = name or f"t-{uuid4().hex[:8]}"
         self.queue = cloud.client("sqs").create_queue(QueueName=self.name)["QueueUrl"]
         self._lambda = cloud.client("lambda")
         self._iam = cloud.client("iam")
         self._taken: list[dict[str, Any]] = []
-        actions = {"kinesis:*", "dynamodb:*", "s3:*", "sns:*", "sqs:*", "logs:*"}
         trust = {
             "Effect": "Allow",
             "Principal": {"Service": "lambda.amazonaws.com"},
             "Action": "sts:AssumeRole",
         }
         role = self._iam.create_role(RoleName=self.name, AssumeRolePolicyDocument=policy(trust))["Role"]["Arn"]
-        statements = [{"Effect": "Allow", "Action": sorted(actions), "Resource": "*"}]
-        statements += [{"Effect": "Deny", "Action": list(denied), "Resource": "*"}] if denied else []
-        self._iam.put_role_policy(RoleName=self.name, PolicyName="p", PolicyDocument=policy(*statements))
+        self._permit("Allow", "kinesis:*", "dynamodb:*", "s3:*", "sns:*", "sqs:*", "logs:*")
         self.function_arn = self._lambda.create_function(
             FunctionName=self.name,
             Runtime="python3.11",
@@ -85,6 +76,19 @@ class Deployment:
             Timeout=10,
             Environment={"Variables": {"SEEN": self.queue, "BEHAVIOUR": json.dumps(asdict(function))}},
         )["FunctionArn"]
+
+    def deny(self, *actions: str) -> None:
+        """Deny the function's role these actions, from now on."""
+        self._permit("Deny", *actions)
+
+    def _permit(self, effect: str, *actions: str) -> None:
+        statement = {"Effect": effect, "Action": list(actions), "Resource": "*"}
+        self._iam.put_role_policy(RoleName=self.name, PolicyName=effect, PolicyDocument=policy(statement))
+
+    def logged(self) -> list[str]:
+        """All that the function has logged."""
+        group = f"/aws/lambda/{self.name}"
+        return [event["message"] for event in self.cloud.client("logs").filter_log_events(logGroupName=group)["events"]]
 
     def stream(self, shards: int = 1) -> str:
         """A Kinesis stream with the deployment's name; its ARN."""

@@ -148,28 +148,66 @@ def test_a_disabled_mapping_rests_and_goes_on_where_it_was(deployment: Deploymen
     assert deployment.await_payloads("b") == [["a"], ["b"]]
 
 
-def test_without_the_right_to_read_nothing_arrives_and_the_problem_is_told(cloud: Cloud) -> None:
-    deployment = Deployment(cloud, denied=("kinesis:GetRecords",))
+def test_without_the_right_to_read_nothing_arrives_and_the_problem_is_told(deployment: Deployment) -> None:
     uuid = deployment.map(deployment.stream())
+    deployment.deny("kinesis:GetRecords")
+
     deployment.put("a")
 
     eventually(lambda: "GetRecords" in deployment.problem(uuid), "the problem is told")
-
     assert deployment.problem(uuid).startswith("PROBLEM: ")
     assert deployment.seen() == []
-    deployment.delete_mappings()
 
 
-def test_without_the_right_to_write_to_the_destination_the_letter_waits(cloud: Cloud) -> None:
-    deployment = Deployment(cloud, denied=("s3:PutObject",))
+def test_without_the_right_to_write_to_the_destination_the_letter_waits(deployment: Deployment) -> None:
     destination = {"OnFailure": {"Destination": deployment.bucket()}}
     uuid = deployment.map(deployment.stream(), MaximumRetryAttempts=0, DestinationConfig=destination)
+    deployment.deny("s3:PutObject")
+
     deployment.put("poison")
 
     eventually(lambda: "PutObject" in deployment.problem(uuid), "the problem is told")
-
     assert deployment.letters() == []
-    deployment.delete_mappings()
+
+
+@pytest.mark.parametrize(
+    ("service", "denied", "message"),
+    [
+        ("kinesis", "kinesis:DescribeStreamSummary", "Please ensure the role can perform the GetRecords"),
+        ("dynamodb", "dynamodb:ListStreams", "Please ensure the role can perform the GetRecords"),
+        ("kinesis", "s3:ListBucket", "The function execution role does not have permissions to call ListBucket on S3"),
+    ],
+)
+def test_a_mapping_that_the_functions_role_cannot_serve_is_neither_made_nor_changed(
+    deployment: Deployment, service: str, denied: str, message: str
+) -> None:
+    source = deployment.stream() if service == "kinesis" else deployment.table()
+    destination = {"OnFailure": {"Destination": deployment.bucket()}}
+    uuid = deployment.map(source, BatchSize=7, DestinationConfig=destination)
+
+    deployment.deny(denied)
+
+    lambda_ = deployment.cloud.client("lambda")
+    with pytest.raises(lambda_.exceptions.InvalidParameterValueException, match=message):
+        deployment.map(source, DestinationConfig=destination)
+    with pytest.raises(lambda_.exceptions.InvalidParameterValueException, match=message):
+        deployment.update(uuid, BatchSize=8)
+    assert lambda_.get_event_source_mapping(UUID=uuid)["BatchSize"] == 7
+
+
+@pytest.mark.parametrize("denied", ["logs:CreateLogStream", "logs:PutLogEvents", "logs:CreateLogGroup"])
+def test_without_the_right_to_log_a_function_runs_and_its_log_is_lost(deployment: Deployment, denied: str) -> None:
+    lambda_, logs = deployment.cloud.client("lambda"), deployment.cloud.client("logs")
+    if denied != "logs:CreateLogGroup":
+        logs.create_log_group(logGroupName=f"/aws/lambda/{deployment.name}")
+    deployment.deny(denied)
+
+    answer = lambda_.invoke(FunctionName=deployment.name, Payload=json.dumps({"Records": []}))
+
+    assert "FunctionError" not in answer
+    assert deployment.seen() == [[]]
+    groups = logs.describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{deployment.name}")["logGroups"]
+    assert [deployment.logged() for _ in groups] == ([] if denied == "logs:CreateLogGroup" else [[]])
 
 
 def test_a_split_and_a_merge_lose_nothing_and_keep_order(deployment: Deployment) -> None:
