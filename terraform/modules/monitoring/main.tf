@@ -121,7 +121,7 @@ data "aws_iam_policy_document" "key" {
 
   statement {
     sid       = "EncryptAlarms"
-    actions   = ["kms:Decrypt", "kms:GenerateDataKey*"]
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
     resources = ["*"]
 
     principals {
