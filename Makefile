@@ -38,7 +38,10 @@ endif
 endif
 
 ##@ Run it
-.PHONY: deploy plan destroy output env
+.PHONY: bootstrap deploy plan destroy output env
+bootstrap: $(VENV) terraform-ready ## Prepare an AWS account for a stage (GITHUB=<owner>/<name> CONFIRM=<account>; docs/ci.md)
+	@$(RUN) scripts.bootstrap --stage "$(STAGE)" $(call options,GITHUB OIDC_PROVIDER PULL_REQUESTS CONFIRM)
+
 deploy: $(VENV) terraform-ready package ## Deploy a stage, by default to a local cloud on this machine
 	@$(RUN) scripts.deploy --stage "$(STAGE)"
 
@@ -110,6 +113,7 @@ test-unit: $(VENV) ## Run the tests that need neither network nor Terraform
 
 test-terraform: terraform-init package ## Test the modules, against a mocked provider
 	@TF_DATA_DIR=$(CHECK_DATA_DIR) terraform -chdir=terraform test $(if $(MAKE_TERMOUT),,-no-color)
+	@TF_DATA_DIR=$(CHECK_DATA_DIR)-bootstrap terraform -chdir=terraform/bootstrap test $(if $(MAKE_TERMOUT),,-no-color)
 
 test-integration: $(VENV) terraform-ready package ## Apply, use and destroy the system on a local cloud of its own
 	@.venv/bin/pytest tests/integration $(ARGS)
@@ -175,9 +179,11 @@ CHECK_DATA_DIR := $(CURDIR)/.local/terraform/check
 
 terraform-init: terraform-ready
 	@TF_DATA_DIR=$(CHECK_DATA_DIR) terraform -chdir=terraform init -backend=false -input=false >/dev/null
+	@TF_DATA_DIR=$(CHECK_DATA_DIR)-bootstrap terraform -chdir=terraform/bootstrap init -backend=false -input=false >/dev/null
 
 validate: terraform-init
 	@TF_DATA_DIR=$(CHECK_DATA_DIR) terraform -chdir=terraform validate
+	@TF_DATA_DIR=$(CHECK_DATA_DIR)-bootstrap terraform -chdir=terraform/bootstrap validate
 
 # A directory's time changes when a file goes, so that a deleted module leaves the package too.
 $(PACKAGES): build/%.zip: scripts/package.py $(shell find src/handlers -name __pycache__ -prune -o -print)

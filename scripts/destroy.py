@@ -1,13 +1,12 @@
 """Remove a stage: `make destroy [STAGE=local|dev|prod] [CONFIRM=<stage>]`."""
 
 import os
-import sys
 
 import typer
 
-from scripts.command import UserError, run
+from scripts.command import agree, run
 from scripts.deploy import reach
-from scripts.stage import Stage, resolve
+from scripts.stage import resolve
 
 
 def main(
@@ -25,19 +24,10 @@ def main(
         typer.echo(f"Nothing to destroy in stage {target.name}.")
     else:
         if not target.is_local:
-            _ask(target, confirm)
+            agree(target.name, confirm, "All of the above will be destroyed.")
         terraform.apply()
     if target.is_local and target.local_cloud.down():
         typer.echo("Local cloud stopped.")
-
-
-def _ask(stage: Stage, confirm: str) -> None:
-    if confirm == stage.name:
-        return
-    if confirm or not sys.stdin.isatty():
-        raise UserError(f"Not destroyed. To destroy stage {stage.name} unasked: CONFIRM={stage.name}")
-    if typer.prompt(f"All of the above will be destroyed. Type {stage.name} to go on") != stage.name:
-        raise UserError("Not destroyed.")
 
 
 if __name__ == "__main__":

@@ -5,10 +5,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import boto3
+import hcl2
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from hcl2.utils import SerializationOptions
 
 from localcloud.cloud import CREDENTIAL, HOST, REGION, LocalCloud
 from scripts.command import UserError
@@ -40,6 +43,13 @@ class Stage:
     def var_file(self) -> Path:
         """The stage's Terraform variables."""
         return TERRAFORM / "stages" / f"{self.name}.tfvars"
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """The stage's Terraform variables, as its file has them; without defaults."""
+        plain = SerializationOptions(with_comments=False, strip_string_quotes=True)
+        with self.var_file.open() as file:
+            return dict(hcl2.load(file, serialization_options=plain))
 
     @property
     def backend_file(self) -> Path:

@@ -133,3 +133,9 @@ variable "log_retention_days" {
   default     = 30
   nullable    = false
 }
+
+variable "permissions_boundary" {
+  description = "Name of the policy that bounds the functions' roles, as `make bootstrap` prints it: the deploy role makes no role without it. Null for none."
+  type        = string
+  default     = null
+}

@@ -85,3 +85,9 @@ variable "log_retention_days" {
     error_message = "log_retention_days must be one of CloudWatch's: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, ... 3653."
   }
 }
+
+variable "permissions_boundary_arn" {
+  description = "ARN of the policy that bounds the function's role, whatever it is granted; null for none."
+  type        = string
+  default     = null
+}
