@@ -38,7 +38,7 @@ endif
 endif
 
 ##@ Run it
-.PHONY: bootstrap deploy plan destroy output env
+.PHONY: bootstrap deploy plan drift destroy output env
 bootstrap: $(VENV) terraform-ready ## Prepare an AWS account for a stage (GITHUB=<owner>/<name> CONFIRM=<account>; docs/ci.md)
 	@$(RUN) scripts.bootstrap --stage "$(STAGE)" $(call options,GITHUB OIDC_PROVIDER PULL_REQUESTS CONFIRM)
 
@@ -47,6 +47,9 @@ deploy: $(VENV) terraform-ready package ## Deploy a stage, by default to a local
 
 plan: $(VENV) terraform-ready package ## Show what deploy would change
 	@$(RUN) scripts.plan --stage "$(STAGE)"
+
+drift: $(VENV) terraform-ready package ## Fail when something deployed was changed by hand
+	@$(RUN) scripts.drift --stage "$(STAGE)"
 
 destroy: $(VENV) terraform-ready package ## Remove all that deploy made (CONFIRM=<stage> answers the question)
 	@$(RUN) scripts.destroy --stage "$(STAGE)" --confirm "$(CONFIRM)"
@@ -104,7 +107,7 @@ cloud-down: $(VENV) ## Stop the local cloud, with everything in it
 	@$(RUN) scripts.cloud down
 
 ##@ Change it
-.PHONY: test test-unit test-terraform test-integration soak mutants parity check format package hooks lock clean
+.PHONY: test test-unit test-terraform test-integration soak mutants docs check format package hooks lock clean
 test: $(VENV) terraform-ready package test-terraform ## Run all tests
 	@.venv/bin/pytest $(ARGS)
 
@@ -124,8 +127,8 @@ soak: $(VENV) ## Try many more random histories than make test does (HISTORIES=1
 mutants: $(VENV) ## Break the counting in the ways that matter, and show that the tests notice
 	@$(RUN) scripts.mutation_check
 
-parity: $(VENV) ## Write docs/local-cloud-parity.md, which compares the local cloud's stream mappings with AWS's
-	@$(RUN) scripts.parity_report
+docs: $(VENV) ## Write what the docs have from the code: the modules' tables, and docs/local-cloud-parity.md
+	@$(RUN) scripts.docs $(if $(CHECK),--check)
 
 check: $(VENV) terraform-init ## Check format, lint, types, Terraform, shell scripts, secrets, whitespace
 	@.venv/bin/pre-commit run --all-files
