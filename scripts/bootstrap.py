@@ -63,18 +63,19 @@ def _inputs(stage: Stage, name_prefix: str, trust: Trust, before: Mapping[str, A
                 f"Stage {stage.name} has no name_prefix, so a role limited to it would reach the whole account. "
                 f'Give it one in {stage.var_file}: name_prefix = "{stage.name}-"'
             )
-        known = stages.get(stage.name, {"plan_on_pull_requests": False, "kms_key_arns": []})
+        key = stage.variables.get("kms_key_arn")
+        may_plan = stages.get(stage.name, {}).get("plan_on_pull_requests", False)
         stages[stage.name] = {
-            **known,
             "name_prefix": name_prefix,
             "state_key": stage.state_key,
-            **({} if trust.pull_requests is None else {"plan_on_pull_requests": trust.pull_requests}),
+            "plan_on_pull_requests": may_plan if trust.pull_requests is None else trust.pull_requests,
+            "kms_key_arns": [key] if key else [],
         }
     return {
         "github_repository": repository,
         "github_oidc_provider_arn": trust.oidc_provider_arn or github.get("oidc_provider_arn"),
         "stages": stages,
-        "allowed_account_ids": stage.variables.get("allowed_account_ids", []),
+        "allowed_account_ids": stage.variables.get("allowed_account_ids"),
     }
 
 
@@ -97,6 +98,12 @@ def main(
     if target.is_local:
         start_local_cloud(target)
     account = target.account()
+    allowed = target.variables.get("allowed_account_ids")
+    if allowed is not None and account not in allowed:
+        raise UserError(
+            f"These credentials are of account {account}, but stage {target.name} belongs to {', '.join(allowed)}. "
+            f"Use others, or correct allowed_account_ids in {target.var_file}"
+        )
     typer.echo(f"Stage {target.name}: account {account}, region {target.region}, {target.endpoint or 'AWS'}")
     outputs = bootstrap(target, account, name_prefix, trust, confirm)
     typer.echo(_what_next(target, outputs))

@@ -27,7 +27,10 @@ class Deployed:
     """Terraform's outputs; terraform/outputs.tf describes them."""
 
     def function(self, name: str) -> Mapping[str, str]:
-        """A function's name, arn, log_group and mapping_uuid. Raises UserError for a name that is not the lab's."""
+        """A function's name, arn, live_arn, log_group and mapping_uuid.
+
+        Raises UserError for a name that is not the lab's.
+        """
         return self._named("functions", "function", name)
 
     def table(self, name: str) -> Mapping[str, str]:

@@ -88,7 +88,7 @@ def find_report(log: str) -> Report | None:
 
 
 def invoke(function: str, event: bytes) -> Execution:
-    """Invoke a function, and wait for its end."""
+    """Invoke a function, by its name or an alias's ARN, and wait for its end."""
     # An invocation is not repeated behind the user's back, however long it takes.
     client = boto3.client("lambda", config=Config(read_timeout=_LONGEST_SECONDS, retries={"total_max_attempts": 1}))
     memory = client.get_function_configuration(FunctionName=function)["MemorySize"]
@@ -136,7 +136,7 @@ def main(
     if not function or not event:
         raise UserError("Say what to invoke, and with what: FUNCTION=ProcessKinesisRecords EVENT=stream")
     payload = read_event(event)
-    execution = invoke(deployed(stage).function(function)["name"], payload)
+    execution = invoke(deployed(stage).function(function)["live_arn"], payload)
     typer.echo(json.dumps(asdict(execution), ensure_ascii=False) if as_json else describe(execution))
     if execution.error:
         raise typer.Exit(1)

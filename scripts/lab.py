@@ -113,8 +113,8 @@ class Lab:
 
     def _test_of_the_stream_function(self) -> Iterator[Check]:
         task = "Task 3: Test your Function"
-        event, name = read_event("stream"), self._system.function(_KINESIS)["name"]
-        test = functools.cache(lambda: invoke(name, event))
+        event, function = read_event("stream"), self._system.function(_KINESIS)
+        test = functools.cache(lambda: invoke(function["live_arn"], event))
         yield Check(task, "Execution result: succeeded", lambda: _succeeded(test()))
         yield Check(task, "Details: duration, resources, maximum memory used", lambda: _resources(test()))
         yield Check(
@@ -123,9 +123,9 @@ class Lab:
             lambda: _line(test(), "Decoded payload: Hello, this is a test 123."),
         )
         for _ in range(_INVOCATIONS - 1):
-            invoke(name, event)
+            invoke(function["live_arn"], event)
         for metric, statistic in _METRICS.items():
-            look = functools.partial(self._measured, name, metric, statistic)
+            look = functools.partial(self._measured, function["name"], metric, statistic)
             yield Check(task, f"the metric {metric} after four invocations", look, _METRIC_SECONDS)
 
     def _tables(self) -> Iterator[Check]:
@@ -201,7 +201,7 @@ class Lab:
         else:
             body["NewImage"] = {**body["NewImage"], **key, "Username": {"S": self._tested_user}}
         record = {**self._score, "eventName": event_name, "dynamodb": body}
-        return invoke(self._system.function(_AGGREGATE)["name"], json.dumps({"Records": [record]}).encode())
+        return invoke(self._system.function(_AGGREGATE)["live_arn"], json.dumps({"Records": [record]}).encode())
 
     def _total(self, username: str) -> str | None:
         item = self._totals.get_item(Key={"Username": username}, ConsistentRead=True).get("Item")

@@ -112,7 +112,7 @@ def main(
     client = boto3.client("lambda", config=patient)
     targets = {
         each["name"]: Target(
-            partial(invoke, client, each["name"]),
+            partial(invoke, client, each["live_arn"]),
             # What the function's timeout was chosen for.
             client.get_event_source_mapping(UUID=each["mapping_uuid"])["BatchSize"],
         )

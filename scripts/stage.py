@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import hcl2
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from hcl2.utils import SerializationOptions
 
 from localcloud.cloud import CREDENTIAL, HOST, REGION, LocalCloud
 from scripts.command import UserError
@@ -47,6 +45,9 @@ class Stage:
     @property
     def variables(self) -> dict[str, Any]:
         """The stage's Terraform variables, as its file has them; without defaults."""
+        import hcl2  # here, since it takes 0.2 s that most commands need not wait for
+        from hcl2.utils import SerializationOptions
+
         plain = SerializationOptions(with_comments=False, strip_string_quotes=True)
         with self.var_file.open() as file:
             return dict(hcl2.load(file, serialization_options=plain))

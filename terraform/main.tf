@@ -45,19 +45,21 @@ module "stream" {
   name            = "${var.name_prefix}Demo-Stream"
   shard_count     = var.stream.shard_count
   retention_hours = var.stream.retention_hours
-  kms_key_id      = var.stream.kms_key_id
+  kms_key_arn     = var.kms_key_arn
 }
 
 module "process_kinesis_records" {
   source = "./modules/function"
 
-  name               = "${var.name_prefix}ProcessKinesisRecords"
-  description        = "Logs every payload of ${module.stream.name}${var.ingest_scores ? ", and stores the score events" : ""}"
-  package            = "${var.packages_dir}/ProcessKinesisRecords.zip"
-  handler            = "handlers.process_kinesis_records.handler.handler"
-  memory_size        = var.process_kinesis_records.memory_size
-  timeout            = var.process_kinesis_records.timeout
-  log_retention_days = var.log_retention_days
+  name                 = "${var.name_prefix}ProcessKinesisRecords"
+  description          = "Logs every payload of ${module.stream.name}${var.ingest_scores ? ", and stores the score events" : ""}"
+  package              = "${var.packages_dir}/ProcessKinesisRecords.zip"
+  handler              = "handlers.process_kinesis_records.handler.handler"
+  memory_size          = var.process_kinesis_records.memory_size
+  timeout              = var.process_kinesis_records.timeout
+  reserved_concurrency = var.process_kinesis_records.reserved_concurrency
+  log_retention_days   = var.log_retention_days
+  kms_key_arn          = var.kms_key_arn
 
   permissions_boundary_arn = local.permissions_boundary_arn
 
@@ -73,7 +75,8 @@ module "stream_trigger" {
   source = "./modules/trigger"
 
   event_source_arn        = module.stream.arn
-  function_arn            = module.process_kinesis_records.arn
+  source_retention_hours  = var.stream.retention_hours
+  function_arn            = module.process_kinesis_records.live_arn
   failure_destination_arn = module.failure_store.arn
   mapping                 = var.process_kinesis_records.mapping
 }
@@ -88,18 +91,21 @@ module "score_records" {
   stream_view_type       = "NEW_IMAGE"
   point_in_time_recovery = var.tables.point_in_time_recovery
   deletion_protection    = var.tables.deletion_protection
+  kms_key_arn            = var.kms_key_arn
 }
 
 module "aggregate_scores_by_user" {
   source = "./modules/function"
 
-  name               = "${var.name_prefix}AggregateScoresByUser"
-  description        = "Keeps ${module.scores_by_user.name} equal to the sums over ${module.score_records.name}"
-  package            = "${var.packages_dir}/AggregateScoresByUser.zip"
-  handler            = "handlers.aggregate_scores_by_user.handler.handler"
-  memory_size        = var.aggregate_scores_by_user.memory_size
-  timeout            = var.aggregate_scores_by_user.timeout
-  log_retention_days = var.log_retention_days
+  name                 = "${var.name_prefix}AggregateScoresByUser"
+  description          = "Keeps ${module.scores_by_user.name} equal to the sums over ${module.score_records.name}"
+  package              = "${var.packages_dir}/AggregateScoresByUser.zip"
+  handler              = "handlers.aggregate_scores_by_user.handler.handler"
+  memory_size          = var.aggregate_scores_by_user.memory_size
+  timeout              = var.aggregate_scores_by_user.timeout
+  reserved_concurrency = var.aggregate_scores_by_user.reserved_concurrency
+  log_retention_days   = var.log_retention_days
+  kms_key_arn          = var.kms_key_arn
 
   permissions_boundary_arn = local.permissions_boundary_arn
 
@@ -122,7 +128,7 @@ module "records_trigger" {
   source = "./modules/trigger"
 
   event_source_arn        = module.score_records.stream_arn
-  function_arn            = module.aggregate_scores_by_user.arn
+  function_arn            = module.aggregate_scores_by_user.live_arn
   failure_destination_arn = module.failure_store.arn
   mapping                 = var.aggregate_scores_by_user.mapping
 }
@@ -135,6 +141,7 @@ module "score_ledger" {
   ttl_attribute          = "ExpiresAt"
   point_in_time_recovery = var.tables.point_in_time_recovery
   deletion_protection    = var.tables.deletion_protection
+  kms_key_arn            = var.kms_key_arn
 }
 
 module "scores_by_user" {
@@ -144,6 +151,7 @@ module "scores_by_user" {
   hash_key               = { name = "Username", type = "S" }
   point_in_time_recovery = var.tables.point_in_time_recovery
   deletion_protection    = var.tables.deletion_protection
+  kms_key_arn            = var.kms_key_arn
 }
 
 # What either trigger gives up on
@@ -154,4 +162,5 @@ module "failure_store" {
   bucket         = local.failure_bucket
   retention_days = var.failures.retention_days
   force_destroy  = var.failures.force_destroy
+  kms_key_arn    = var.kms_key_arn
 }

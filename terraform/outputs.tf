@@ -23,17 +23,19 @@ output "tables" {
 }
 
 output "functions" {
-  description = "The functions' names, ARNs, log groups and event source mappings, by their names in the lab."
+  description = "The functions' names, ARNs, live aliases' ARNs, log groups and event source mappings, by their names in the lab."
   value = {
     ProcessKinesisRecords = {
       name         = module.process_kinesis_records.name
       arn          = module.process_kinesis_records.arn
+      live_arn     = module.process_kinesis_records.live_arn
       log_group    = module.process_kinesis_records.log_group_name
       mapping_uuid = module.stream_trigger.uuid
     }
     AggregateScoresByUser = {
       name         = module.aggregate_scores_by_user.name
       arn          = module.aggregate_scores_by_user.arn
+      live_arn     = module.aggregate_scores_by_user.live_arn
       log_group    = module.aggregate_scores_by_user.log_group_name
       mapping_uuid = module.records_trigger.uuid
     }

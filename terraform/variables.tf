@@ -11,6 +11,17 @@ variable "name_prefix" {
   }
 }
 
+variable "allowed_account_ids" {
+  description = "AWS accounts that this may be deployed to; null for any."
+  type        = set(string)
+  default     = null
+
+  validation {
+    condition     = var.allowed_account_ids == null ? true : alltrue([for id in var.allowed_account_ids : can(regex("^[0-9]{12}$", id))])
+    error_message = "allowed_account_ids must be account ids of 12 digits."
+  }
+}
+
 variable "tags" {
   description = "Tags of every resource."
   type        = map(string)
@@ -30,15 +41,30 @@ variable "stream" {
     Demo-Stream.
     shard_count: each shard is good for 1 MB/s or 1,000 records/s in; null for on-demand capacity.
     retention_hours: how long a record stays readable.
-    kms_key_id: the key that encrypts the records at rest.
+    partition_key_is_record_id: whether producers put score events under their RecordID. Only then is a record's order
+    kept by several shards, or several batches of a shard at once.
   EOT
   type = object({
-    shard_count     = optional(number, 1)
-    retention_hours = optional(number, 24)
-    kms_key_id      = optional(string, "alias/aws/kinesis")
+    shard_count                = optional(number, 1)
+    retention_hours            = optional(number, 24)
+    partition_key_is_record_id = optional(bool, false)
   })
   default  = {}
   nullable = false
+}
+
+variable "kms_key_arn" {
+  description = <<-EOT
+    Customer-managed KMS key that encrypts stream, tables, failures, logs and environments; null for keys that AWS keeps.
+    Its policy must let the region's CloudWatch Logs use it: see docs/architecture.md.
+  EOT
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null ? true : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
+    error_message = "kms_key_arn must be a key's ARN, not an alias: policies name the key itself."
+  }
 }
 
 variable "tables" {
@@ -56,10 +82,11 @@ variable "tables" {
 }
 
 variable "process_kinesis_records" {
-  description = "ProcessKinesisRecords: memory in MB, timeout in seconds, and its event source mapping (see modules/trigger)."
+  description = "ProcessKinesisRecords: memory in MB, timeout in seconds, reserved concurrency (null for none), and its event source mapping (see modules/trigger)."
   type = object({
-    memory_size = optional(number, 256)
-    timeout     = optional(number, 60)
+    memory_size          = optional(number, 256)
+    timeout              = optional(number, 60)
+    reserved_concurrency = optional(number)
     mapping = optional(object({
       batch_size                         = optional(number)
       maximum_batching_window_in_seconds = optional(number)
@@ -70,6 +97,15 @@ variable "process_kinesis_records" {
   })
   default  = {}
   nullable = false
+
+  # A later score replaces an earlier one, so what overtakes it would win.
+  validation {
+    condition = (
+      !var.ingest_scores || var.stream.partition_key_is_record_id
+      || (coalesce(var.process_kinesis_records.mapping.parallelization_factor, 1) == 1 && var.stream.shard_count == 1)
+    )
+    error_message = "Scores of a record would overtake each other: order is kept per partition key alone. Have producers use RecordID as the partition key and set stream.partition_key_is_record_id = true, or keep to one shard and parallelization_factor = 1, or set ingest_scores = false."
+  }
 }
 
 variable "ingest_scores" {
@@ -80,10 +116,11 @@ variable "ingest_scores" {
 }
 
 variable "aggregate_scores_by_user" {
-  description = "AggregateScoresByUser: memory in MB, timeout in seconds, and its event source mapping (see modules/trigger)."
+  description = "AggregateScoresByUser: memory in MB, timeout in seconds, reserved concurrency (null for none), and its event source mapping (see modules/trigger)."
   type = object({
-    memory_size = optional(number, 256)
-    timeout     = optional(number, 60)
+    memory_size          = optional(number, 256)
+    timeout              = optional(number, 60)
+    reserved_concurrency = optional(number)
     mapping = optional(object({
       batch_size                         = optional(number)
       maximum_batching_window_in_seconds = optional(number)

@@ -16,6 +16,8 @@ terraform {
 
 # Account, region, credentials and, on the local stage, the endpoint come from the environment.
 provider "aws" {
+  allowed_account_ids = var.allowed_account_ids
+
   default_tags {
     tags = var.tags
   }

@@ -38,6 +38,7 @@ def main() -> None:
     name_lambdas_actions(iam_actions)
     tell_conditions_of_roles_and_mappings(iam_actions, iam_evaluator, iam, lambda_svc)
     take_loopback_for_tls(app)
+    take_the_account_for_its_services(iam_evaluator)
     app.main()
 
 
@@ -201,6 +202,17 @@ def take_loopback_for_tls(app: Any) -> None:
     require(app, "pin_request_origin")
     pin = app.pin_request_origin
     replace(app, pin_request_origin=lambda source_ip, _: pin(source_ip, True))
+
+
+def take_the_account_for_its_services(iam_evaluator: Any) -> None:
+    """Let aws:SourceAccount be the caller's: whoever assumes a service's role here stands in for the service."""
+    require(iam_evaluator, "_resolve_condition_key")
+    resolve = iam_evaluator._resolve_condition_key
+
+    def resolve_condition_key(key: str, context: Any) -> Any:
+        return context.principal_account if key.lower() == "aws:sourceaccount" else resolve(key, context)
+
+    replace(iam_evaluator, _resolve_condition_key=resolve_condition_key)
 
 
 def keep_closed_shards(kinesis: Any) -> None:

@@ -68,10 +68,9 @@ variable "stages" {
 }
 
 variable "allowed_account_ids" {
-  description = "The AWS accounts that this may be applied to; empty for any."
-  type        = list(string)
-  default     = []
-  nullable    = false
+  description = "AWS accounts that this may be applied to; null for any."
+  type        = set(string)
+  default     = null
 }
 
 variable "tags" {

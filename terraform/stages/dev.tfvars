@@ -1,3 +1,9 @@
-# An AWS account to try things in.
+# An AWS account to try things in: cheap, and gone without a trace after a destroy, failures apart.
 name_prefix = "dev-"
 tags        = { Project = "stream-processing", Stage = "dev" }
+
+# The account's id belongs here. With this one, which no account has, nothing can be deployed.
+allowed_account_ids = ["000000000000"]
+
+# Two weeks are enough to look into what was seen.
+log_retention_days = 14

@@ -2,6 +2,11 @@
 name_prefix = "prod-"
 tags        = { Project = "stream-processing", Stage = "prod" }
 
+# The account's id belongs here. With this one, which no account has, nothing can be deployed.
+allowed_account_ids = ["000000000000"]
+
+# Restore all three tables to the same second, then reconcile: docs/runbook.md. `make destroy` is refused until
+# deletion_protection is off and deployed.
 tables = {
   point_in_time_recovery = true
   deletion_protection    = true
@@ -10,8 +15,18 @@ tables = {
 # A week to mend a consumer before records are lost.
 stream = { retention_hours = 168 }
 
+# What is kept free for these functions is not taken by others of the account, and what goes wrong here does not take
+# the others' share. A mapping uses one execution for each shard and parallel batch, and a rollback or a redrive one more;
+# 20 leaves room to grow the stream. AWS asks that 100 of an account's executions stay unreserved.
+process_kinesis_records  = { reserved_concurrency = 20 }
+aggregate_scores_by_user = { reserved_concurrency = 20 }
+
 # A month to look into what was given up on; the ledger must remember deleted records for longer.
 failures       = { retention_days = 30 }
 tombstone_days = 35
 
+# Long enough to compare with last quarter.
 log_retention_days = 90
+
+# To keep the key to all of this in your own hands, and the record of its use in your own trail:
+# kms_key_arn = "arn:aws:kms:<region>:<account>:key/<id>"

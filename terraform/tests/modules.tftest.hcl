@@ -13,7 +13,7 @@ variables {
   state_bucket_arn        = "arn:aws:s3:::stream-processing-tfstate-123456789012-eu-central-1"
   state_key               = "stream-processing/dev.tfstate"
   event_source_arn        = "arn:aws:kinesis:eu-central-1:123456789012:stream/Demo-Stream"
-  function_arn            = "arn:aws:lambda:eu-central-1:123456789012:function:ProcessKinesisRecords"
+  function_arn            = "arn:aws:lambda:eu-central-1:123456789012:function:ProcessKinesisRecords:live"
   failure_destination_arn = "arn:aws:s3:::game-score-failures"
 }
 
@@ -210,6 +210,75 @@ run "function_logs_as_json_to_a_group_that_expires" {
   }
 }
 
+run "function_publishes_every_change_and_shares_the_accounts_concurrency" {
+  command = plan
+
+  module {
+    source = "./modules/function"
+  }
+
+  variables {
+    name        = "AggregateScoresByUser"
+    description = "Adds up scores"
+    package     = "modules/function/main.tf"
+    handler     = "handlers.aggregate_scores_by_user.handler.handler"
+  }
+
+  assert {
+    condition     = aws_lambda_function.this.publish && aws_lambda_alias.live.name == "live"
+    error_message = "A rollback needs versions, and triggers need an alias that moves."
+  }
+
+  assert {
+    condition     = aws_lambda_function.this.reserved_concurrent_executions == -1
+    error_message = "Nothing is reserved unless asked for."
+  }
+}
+
+run "function_encrypts_with_a_key_and_reserves_when_asked" {
+  command = plan
+
+  module {
+    source = "./modules/function"
+  }
+
+  variables {
+    name                 = "AggregateScoresByUser"
+    description          = "Adds up scores"
+    package              = "modules/function/main.tf"
+    handler              = "handlers.aggregate_scores_by_user.handler.handler"
+    reserved_concurrency = 5
+    kms_key_arn          = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+  }
+
+  assert {
+    condition = (
+      aws_lambda_function.this.kms_key_arn == var.kms_key_arn
+      && aws_cloudwatch_log_group.this.kms_key_id == var.kms_key_arn
+      && aws_lambda_function.this.reserved_concurrent_executions == 5
+    )
+    error_message = "Environment and logs are encrypted with the key that is given."
+  }
+}
+
+run "function_refuses_to_reserve_nothing" {
+  command = plan
+
+  module {
+    source = "./modules/function"
+  }
+
+  variables {
+    name                 = "AggregateScoresByUser"
+    description          = "Adds up scores"
+    package              = "modules/function/main.tf"
+    handler              = "handlers.aggregate_scores_by_user.handler.handler"
+    reserved_concurrency = 0
+  }
+
+  expect_failures = [var.reserved_concurrency]
+}
+
 run "function_refuses_what_lambda_does" {
   command = plan
 
@@ -278,6 +347,80 @@ run "trigger_refuses_a_record_age_that_the_stream_may_outlive" {
   }
 
   expect_failures = [var.mapping]
+}
+
+run "trigger_takes_that_age_when_the_stream_keeps_records_for_longer" {
+  command = plan
+
+  module {
+    source = "./modules/trigger"
+  }
+
+  variables {
+    source_retention_hours = 25
+    mapping                = { maximum_record_age_in_seconds = 86400 }
+  }
+
+  assert {
+    condition     = aws_lambda_event_source_mapping.this.maximum_record_age_in_seconds == 86400
+    error_message = "A day is less than the 25 hours that this stream keeps a record."
+  }
+}
+
+run "trigger_refuses_an_infinite_record_age" {
+  command = plan
+
+  module {
+    source = "./modules/trigger"
+  }
+
+  variables {
+    mapping = { maximum_record_age_in_seconds = -1 }
+  }
+
+  expect_failures = [var.mapping]
+}
+
+run "trigger_refuses_a_window_with_more_records_than_a_shard_takes_in_meanwhile" {
+  command = plan
+
+  module {
+    source = "./modules/trigger"
+  }
+
+  variables {
+    mapping = { batch_size = 5001, maximum_batching_window_in_seconds = 5 }
+  }
+
+  expect_failures = [var.mapping]
+}
+
+run "trigger_refuses_a_window_for_a_batch_of_one" {
+  command = plan
+
+  module {
+    source = "./modules/trigger"
+  }
+
+  variables {
+    mapping = { batch_size = 1, maximum_batching_window_in_seconds = 5 }
+  }
+
+  expect_failures = [var.mapping]
+}
+
+run "trigger_refuses_to_bisect_without_a_failure_destination" {
+  command = plan
+
+  module {
+    source = "./modules/trigger"
+  }
+
+  variables {
+    failure_destination_arn = ""
+  }
+
+  expect_failures = [var.failure_destination_arn]
 }
 
 run "trigger_refuses_a_batch_larger_than_lambda_takes" {
@@ -372,6 +515,27 @@ run "failure_store_refuses_a_name_that_s3_does_not_take" {
   }
 
   expect_failures = [var.bucket]
+}
+
+run "failure_store_encrypts_with_a_key_when_asked" {
+  command = plan
+
+  module {
+    source = "./modules/failure_store"
+  }
+
+  variables {
+    bucket      = "game-score-failures-123456789012-eu-central-1"
+    kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+  }
+
+  assert {
+    condition = (
+      one(one(aws_s3_bucket_server_side_encryption_configuration.this.rule).apply_server_side_encryption_by_default).kms_master_key_id == var.kms_key_arn
+      && one(aws_s3_bucket_server_side_encryption_configuration.this.rule).bucket_key_enabled
+    )
+    error_message = "Failures are encrypted with the key that is given."
+  }
 }
 
 # deployer

@@ -52,16 +52,6 @@ run "puts_the_prefix_before_every_name" {
   }
 }
 
-run "refuses_a_prefix_that_leaves_no_room" {
-  command = plan
-
-  variables {
-    name_prefix = "a-rather-long-one-"
-  }
-
-  expect_failures = [var.name_prefix]
-}
-
 run "refuses_a_prefix_that_a_name_cannot_hold" {
   command = plan
 
@@ -134,4 +124,83 @@ run "refuses_failures_that_outlive_tombstones" {
   }
 
   expect_failures = [var.failures]
+}
+
+run "refuses_a_name_that_is_too_long_for_one_of_its_resources" {
+  command = plan
+
+  variables {
+    name_prefix = "seventeen-letters"
+  }
+
+  expect_failures = [var.name_prefix]
+}
+
+run "refuses_parallel_batches_where_scores_would_overtake_each_other" {
+  command = plan
+
+  variables {
+    process_kinesis_records = { mapping = { parallelization_factor = 2 } }
+  }
+
+  expect_failures = [var.process_kinesis_records]
+}
+
+run "refuses_several_shards_where_scores_would_overtake_each_other" {
+  command = plan
+
+  variables {
+    stream = { shard_count = 2 }
+  }
+
+  expect_failures = [var.process_kinesis_records]
+}
+
+run "takes_both_where_producers_keep_a_records_events_together" {
+  command = plan
+
+  variables {
+    stream                  = { shard_count = 2, partition_key_is_record_id = true }
+    process_kinesis_records = { mapping = { parallelization_factor = 2 } }
+  }
+
+  assert {
+    condition     = length(output.functions) == 2
+    error_message = "Order is kept per partition key."
+  }
+}
+
+run "takes_both_where_scores_are_only_logged" {
+  command = plan
+
+  variables {
+    ingest_scores           = false
+    stream                  = { shard_count = 2 }
+    process_kinesis_records = { mapping = { parallelization_factor = 2 } }
+  }
+
+  assert {
+    condition     = length(output.functions) == 2
+    error_message = "What is only logged needs no order."
+  }
+}
+
+run "refuses_an_account_that_is_none" {
+  command = plan
+
+  variables {
+    allowed_account_ids = ["my-account"]
+  }
+
+  expect_failures = [var.allowed_account_ids]
+}
+
+run "refuses_a_key_that_is_only_an_alias" {
+  command = plan
+
+  variables {
+    kms_key_arn = "alias/scores"
+  }
+
+  expect_failures = [var.kms_key_arn]
 }

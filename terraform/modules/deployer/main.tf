@@ -402,13 +402,14 @@ data "aws_iam_policy_document" "deploy" {
     resources = concat(local.logs, [for group in local.logs : "${group}:*"])
   }
 
-  # No object: a bucket that still holds failures is emptied by a person.
+  # No object, but to see whether there is one: a bucket that still holds failures is emptied by a person.
   statement {
     sid = "Buckets"
     actions = [
       "s3:CreateBucket",
       "s3:DeleteBucket",
       "s3:DeleteBucketPolicy",
+      "s3:ListBucketVersions",
       "s3:PutBucketOwnershipControls",
       "s3:PutBucketPolicy",
       "s3:PutBucketPublicAccessBlock",
@@ -462,8 +463,8 @@ data "aws_iam_policy_document" "smoke_test" {
   }
 
   statement {
-    sid       = "LookAndRemove"
-    actions   = ["dynamodb:DeleteItem", "dynamodb:GetItem"]
+    sid       = "PutLookAndRemove"
+    actions   = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem"]
     resources = local.tables
   }
 }

@@ -27,3 +27,9 @@ variable "force_destroy" {
   default     = false
   nullable    = false
 }
+
+variable "kms_key_arn" {
+  description = "KMS key that encrypts the failures; null for S3's own."
+  type        = string
+  default     = null
+}

@@ -4,9 +4,19 @@ output "name" {
 }
 
 output "arn" {
-  description = "ARN of the function, once its role may do what it was granted."
+  description = "ARN of the function."
   value       = aws_lambda_function.this.arn
+}
+
+output "live_arn" {
+  description = "ARN of the alias `live`, which is what to trigger, once the function's role may do what it was granted."
+  value       = aws_lambda_alias.live.arn
   depends_on  = [aws_iam_role_policy.grant]
+}
+
+output "live_version" {
+  description = "Version that the alias `live` points to."
+  value       = aws_lambda_alias.live.function_version
 }
 
 output "log_group_name" {

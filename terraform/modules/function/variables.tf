@@ -54,8 +54,8 @@ variable "memory_size" {
   nullable    = false
 
   validation {
-    condition     = var.memory_size >= 128 && var.memory_size <= 10240
-    error_message = "memory_size must be 128 to 10240 MB."
+    condition     = var.memory_size >= 128 && var.memory_size <= 10240 && floor(var.memory_size) == var.memory_size
+    error_message = "memory_size must be 128 to 10240 whole MB."
   }
 }
 
@@ -66,8 +66,8 @@ variable "timeout" {
   nullable    = false
 
   validation {
-    condition     = var.timeout >= 1 && var.timeout <= 900
-    error_message = "timeout must be 1 to 900 seconds."
+    condition     = var.timeout >= 1 && var.timeout <= 900 && floor(var.timeout) == var.timeout
+    error_message = "timeout must be 1 to 900 whole seconds: Lambda, here as in AWS, ends any invocation after 15 minutes."
   }
 }
 
@@ -88,6 +88,23 @@ variable "log_retention_days" {
 
 variable "permissions_boundary_arn" {
   description = "ARN of the policy that bounds the function's role, whatever it is granted; null for none."
+  type        = string
+  default     = null
+}
+
+variable "reserved_concurrency" {
+  description = "Executions that are kept for this function out of the account's, and that it cannot exceed; null to share them all."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.reserved_concurrency == null ? true : var.reserved_concurrency >= 1 && floor(var.reserved_concurrency) == var.reserved_concurrency
+    error_message = "reserved_concurrency must be a whole number of at least 1, or null: with 0 the function would never run."
+  }
+}
+
+variable "kms_key_arn" {
+  description = "KMS key that encrypts the function's logs and its environment; null for keys of AWS's own."
   type        = string
   default     = null
 }

@@ -3,7 +3,7 @@ resource "aws_kinesis_stream" "this" {
   shard_count      = var.shard_count
   retention_period = var.retention_hours
   encryption_type  = "KMS"
-  kms_key_id       = var.kms_key_id
+  kms_key_id       = coalesce(var.kms_key_arn, "alias/aws/kinesis")
 
   stream_mode_details {
     stream_mode = var.shard_count == null ? "ON_DEMAND" : "PROVISIONED"
@@ -23,5 +23,21 @@ data "aws_iam_policy_document" "read" {
       "kinesis:ListShards",
     ]
     resources = [aws_kinesis_stream.this.arn]
+  }
+  # https://docs.aws.amazon.com/streams/latest/dev/permissions-user-key-KMS.html
+  dynamic "statement" {
+    for_each = var.kms_key_arn[*]
+
+    content {
+      sid       = "DecryptRecords"
+      actions   = ["kms:Decrypt"]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:EncryptionContext:aws:kinesis:arn"
+        values   = [aws_kinesis_stream.this.arn]
+      }
+    }
   }
 }

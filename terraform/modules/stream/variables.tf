@@ -32,9 +32,8 @@ variable "retention_hours" {
   }
 }
 
-variable "kms_key_id" {
-  description = "KMS key that encrypts the records at rest; the default is the key that AWS keeps for Kinesis in this account."
+variable "kms_key_arn" {
+  description = "KMS key that encrypts the records; null for the one that AWS keeps for Kinesis in this account."
   type        = string
-  default     = "alias/aws/kinesis"
-  nullable    = false
+  default     = null
 }

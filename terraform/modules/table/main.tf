@@ -1,5 +1,7 @@
+data "aws_region" "current" {}
+
 resource "aws_dynamodb_table" "this" {
-  #checkov:skip=CKV_AWS_119: Encrypted with the key that AWS manages for DynamoDB in the account, whose use CloudTrail shows.
+  #checkov:skip=CKV_AWS_119: A key of one's own is the stage's choice (kms_key_arn); the default is the one that AWS manages for DynamoDB.
   #checkov:skip=CKV_AWS_28: Point-in-time recovery is the stage's choice, which checkov does not see: prod has it.
 
   name                        = var.name
@@ -29,14 +31,16 @@ resource "aws_dynamodb_table" "this" {
 
   # Without this block a table is encrypted with a key that AWS owns, whose use CloudTrail does not show.
   server_side_encryption {
-    enabled = true
+    enabled     = true
+    kms_key_arn = var.kms_key_arn
   }
 }
 
 # What Lambda asks of a function's role before it reads a table's stream on its behalf:
 # https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-iam.html
 data "aws_iam_policy_document" "read_stream" {
-  for_each = toset(var.stream_view_type[*])
+  for_each                = toset(var.stream_view_type[*])
+  source_policy_documents = [data.aws_iam_policy_document.use_key.json]
 
   statement {
     sid = "ReadTableStream"
@@ -57,6 +61,8 @@ data "aws_iam_policy_document" "read_stream" {
 }
 
 data "aws_iam_policy_document" "batch_write" {
+  source_policy_documents = [data.aws_iam_policy_document.use_key.json]
+
   statement {
     sid       = "BatchWriteItem"
     actions   = ["dynamodb:BatchWriteItem"]
@@ -66,6 +72,8 @@ data "aws_iam_policy_document" "batch_write" {
 
 # A transaction needs no action of its own: it is authorised by the writes in it.
 data "aws_iam_policy_document" "put_item" {
+  source_policy_documents = [data.aws_iam_policy_document.use_key.json]
+
   statement {
     sid       = "PutItem"
     actions   = ["dynamodb:PutItem"]
@@ -74,9 +82,38 @@ data "aws_iam_policy_document" "put_item" {
 }
 
 data "aws_iam_policy_document" "update_item" {
+  source_policy_documents = [data.aws_iam_policy_document.use_key.json]
+
   statement {
     sid       = "UpdateItem"
     actions   = ["dynamodb:UpdateItem"]
     resources = [aws_dynamodb_table.this.arn]
+  }
+}
+
+# DynamoDB uses a key of ours with the rights of whoever uses the table:
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+data "aws_iam_policy_document" "use_key" {
+  dynamic "statement" {
+    for_each = var.kms_key_arn[*]
+
+    content {
+      sid = "UseTableKey"
+      actions = [
+        "kms:Decrypt",
+        "kms:DescribeKey",
+        "kms:Encrypt",
+        "kms:GenerateDataKey",
+        "kms:ReEncryptFrom",
+        "kms:ReEncryptTo",
+      ]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = ["dynamodb.${data.aws_region.current.name}.amazonaws.com"]
+      }
+    }
   }
 }

@@ -46,6 +46,12 @@ variable "point_in_time_recovery" {
   nullable    = false
 }
 
+variable "kms_key_arn" {
+  description = "KMS key that encrypts the items; null for the one that AWS keeps for DynamoDB in this account."
+  type        = string
+  default     = null
+}
+
 variable "deletion_protection" {
   description = "Whether AWS refuses to delete the table."
   type        = bool

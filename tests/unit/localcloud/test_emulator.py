@@ -20,7 +20,13 @@ def test_a_version_that_renames_its_pollers_does_not_start() -> None:
 
 
 @pytest.mark.parametrize(
-    "repair", [emulator.keep_stream_settings, emulator.keep_closed_shards, emulator.expire_from_the_front]
+    "repair",
+    [
+        emulator.keep_stream_settings,
+        emulator.keep_closed_shards,
+        emulator.expire_from_the_front,
+        emulator.take_the_account_for_its_services,
+    ],
 )
 def test_every_repair_asks_for_what_it_is_built_on(repair: object) -> None:
     assert callable(repair)
