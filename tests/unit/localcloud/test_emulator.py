@@ -25,6 +25,7 @@ def test_a_version_that_renames_its_pollers_does_not_start() -> None:
         emulator.keep_stream_settings,
         emulator.keep_closed_shards,
         emulator.expire_from_the_front,
+        emulator.name_lambdas_actions,
         emulator.take_the_account_for_its_services,
     ],
 )
