@@ -38,11 +38,11 @@ class Trust:
 def bootstrap(stage: Stage, account: str, name_prefix: str, trust: Trust, confirm: str = "") -> Mapping[str, Any]:
     """Bring an account into order for a stage, after asking; returns the outputs of terraform/bootstrap."""
     bucket = state_bucket.ensure(stage, account)
-    inputs = _inputs(stage, name_prefix, trust, state_outputs(bucket, STATE_KEY))
+    asked = inputs(stage, name_prefix, trust, state_outputs(bucket, STATE_KEY))
     folder = stage.folder / "terraform" / f"bootstrap-{stage.name}"
     folder.mkdir(parents=True, exist_ok=True)
     var_file = folder / "inputs.tfvars.json"
-    var_file.write_text(json.dumps(inputs | {"state_bucket": bucket}, indent=2))
+    var_file.write_text(json.dumps(asked | {"state_bucket": bucket}, indent=2))
     terraform = Terraform(stage, bucket, Root(TERRAFORM / "bootstrap", folder.name, STATE_KEY, var_file))
     terraform.init()
     if terraform.plan(show=not stage.is_local):
@@ -52,7 +52,7 @@ def bootstrap(stage: Stage, account: str, name_prefix: str, trust: Trust, confir
     return state_outputs(bucket, STATE_KEY)
 
 
-def _inputs(stage: Stage, name_prefix: str, trust: Trust, before: Mapping[str, Any]) -> dict[str, Any]:
+def inputs(stage: Stage, name_prefix: str, trust: Trust, before: Mapping[str, Any]) -> dict[str, Any]:
     """The inputs of terraform/bootstrap: what it had before, and what is new of this stage."""
     github: Mapping[str, Any] = before.get("github", {})
     stages: dict[str, Any] = dict(before.get("stages", {}))

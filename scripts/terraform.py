@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,19 +76,9 @@ class Terraform:
         return code == _CHANGES
 
     def drift(self) -> list[str]:
-        """What was changed behind Terraform's back and a deploy would change back: `<address>: <attribute>, ...`.
-
-        That is told attribute by attribute, since a plan also shows what is not deployed yet, and the world moves by
-        itself in attributes that the code does not set.
-        """
+        """What was changed behind Terraform's back and a deploy would change back; locks and changes nothing."""
         self._plan(destroy=False, lock=False)
-        plan = self._shown()
-        would_change = {change["address"]: _changed(change) for change in plan.get("resource_changes", [])}
-        found = {
-            moved["address"]: _changed(moved) & would_change.get(moved["address"], set())
-            for moved in plan.get("resource_drift", [])
-        }
-        return [f"{address}: {', '.join(sorted(names))}" for address, names in sorted(found.items()) if names]
+        return drifted(self._shown())
 
     def _shown(self) -> dict[str, Any]:
         """The saved plan: https://developer.hashicorp.com/terraform/internals/json-format"""
@@ -182,7 +173,21 @@ class Terraform:
         return code
 
 
-def _changed(resource: dict[str, Any]) -> set[str]:
+def drifted(plan: Mapping[str, Any]) -> list[str]:
+    """The drift in a plan, as Terraform's JSON has it: `<address>: <attribute>, ...` for each resource.
+
+    That is told attribute by attribute, since a plan also shows what is not deployed yet, and the world moves by
+    itself in attributes that the code does not set.
+    """
+    would_change = {change["address"]: _changed(change) for change in plan.get("resource_changes", [])}
+    found = {
+        moved["address"]: _changed(moved) & would_change.get(moved["address"], set())
+        for moved in plan.get("resource_drift", [])
+    }
+    return [f"{address}: {', '.join(sorted(names))}" for address, names in sorted(found.items()) if names]
+
+
+def _changed(resource: Mapping[str, Any]) -> set[str]:
     """The attributes that a change of a resource is about; "all of it" where it was or would be deleted or made."""
     before, after = resource["change"]["before"], resource["change"]["after"]
     if before is None or after is None:
