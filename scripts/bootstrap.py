@@ -63,13 +63,14 @@ def inputs(stage: Stage, name_prefix: str, trust: Trust, before: Mapping[str, An
                 f"Stage {stage.name} has no name_prefix, so a role limited to it would reach the whole account. "
                 f'Give it one in {stage.var_file}: name_prefix = "{stage.name}-"'
             )
-        key = stage.variables.get("kms_key_arn")
+        variables = stage.variables
+        keys = {variables.get("kms_key_arn"), variables.get("alarms", {}).get("kms_key_arn")} - {None}
         may_plan = stages.get(stage.name, {}).get("plan_on_pull_requests", False)
         stages[stage.name] = {
             "name_prefix": name_prefix,
             "state_key": stage.state_key,
             "plan_on_pull_requests": may_plan if trust.pull_requests is None else trust.pull_requests,
-            "kms_key_arns": [key] if key else [],
+            "kms_key_arns": sorted(keys),
         }
     return {
         "github_repository": repository,
