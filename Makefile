@@ -38,12 +38,12 @@ endif
 endif
 
 ##@ Run it
-.PHONY: bootstrap deploy plan drift destroy output env
+.PHONY: bootstrap deploy plan drift smoke rollback destroy output env
 bootstrap: $(VENV) terraform-ready ## Prepare an AWS account for a stage (GITHUB=<owner>/<name> CONFIRM=<account>; docs/ci.md)
 	@$(RUN) scripts.bootstrap --stage "$(STAGE)" $(call options,GITHUB OIDC_PROVIDER PULL_REQUESTS CONFIRM)
 
-deploy: $(VENV) terraform-ready package ## Deploy a stage, by default to a local cloud on this machine
-	@$(RUN) scripts.deploy --stage "$(STAGE)"
+deploy: $(VENV) terraform-ready package ## Deploy a stage, by default to a local cloud on this machine (ALLOW_DATA_LOSS=1)
+	@$(RUN) scripts.deploy --stage "$(STAGE)" $(if $(ALLOW_DATA_LOSS),--allow-data-loss)
 
 plan: $(VENV) terraform-ready package ## Show what deploy would change
 	@$(RUN) scripts.plan --stage "$(STAGE)"
@@ -51,8 +51,14 @@ plan: $(VENV) terraform-ready package ## Show what deploy would change
 drift: $(VENV) terraform-ready package ## Fail when something deployed was changed by hand
 	@$(RUN) scripts.drift --stage "$(STAGE)"
 
-destroy: $(VENV) terraform-ready package ## Remove all that deploy made (CONFIRM=<stage> answers the question)
-	@$(RUN) scripts.destroy --stage "$(STAGE)" --confirm "$(CONFIRM)"
+smoke: $(VENV) ## Send one score through a stage and see its total, as deploy does in the end
+	@$(RUN) scripts.smoke --stage "$(STAGE)"
+
+rollback: $(VENV) ## Let the mapping invoke an older version of a function (FUNCTION=<name> VERSION=<number> JSON=1)
+	@$(RUN) scripts.rollback --stage "$(STAGE)" $(call options,FUNCTION VERSION) $(JSON_FLAG)
+
+destroy: $(VENV) terraform-ready package ## Remove all that deploy made (CONFIRM=<stage> answers the question, DELETE_FAILURES=1)
+	@$(RUN) scripts.destroy --stage "$(STAGE)" --confirm "$(CONFIRM)" $(if $(DELETE_FAILURES),--delete-failures)
 
 output: $(VENV) ## Print the stage's names and ARNs, as JSON
 	@$(RUN) scripts.output --stage "$(STAGE)"

@@ -99,12 +99,7 @@ def main(
     if target.is_local:
         start_local_cloud(target)
     account = target.account()
-    allowed = target.variables.get("allowed_account_ids")
-    if allowed is not None and account not in allowed:
-        raise UserError(
-            f"These credentials are of account {account}, but stage {target.name} belongs to {', '.join(allowed)}. "
-            f"Use others, or correct allowed_account_ids in {target.var_file}"
-        )
+    target.check_account(account)
     typer.echo(f"Stage {target.name}: account {account}, region {target.region}, {target.endpoint or 'AWS'}")
     outputs = bootstrap(target, account, name_prefix, trust, confirm)
     typer.echo(_what_next(target, outputs))

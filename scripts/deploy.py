@@ -1,7 +1,7 @@
 """Deploy a stage: `make deploy [STAGE=local|dev|prod]`."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import typer
@@ -10,8 +10,11 @@ from localcloud.cloud import LocalCloudError
 from scripts import state_bucket
 from scripts.command import UserError, run
 from scripts.deployed import deployed
+from scripts.smoke import smoke
 from scripts.stage import Stage, resolve
-from scripts.terraform import Terraform
+from scripts.terraform import Change, Terraform
+
+_HOLDS_DATA = {"aws_dynamodb_table", "aws_kinesis_stream", "aws_s3_bucket"}
 
 
 def reach(stage: Stage) -> Terraform:
@@ -20,6 +23,7 @@ def reach(stage: Stage) -> Terraform:
     if stage.is_local:
         start_local_cloud(stage)
     account = stage.account()
+    stage.check_account(account)
     typer.echo(f"Stage {stage.name}: account {account}, region {stage.region}, {stage.endpoint or 'AWS'}")
     terraform = Terraform(stage, state_bucket.ensure(stage, account))
     terraform.init()
@@ -37,13 +41,32 @@ def start_local_cloud(stage: Stage) -> None:
         raise UserError(str(error)) from error
 
 
-def main(stage: str = typer.Option("local", help="local, dev or prod")) -> None:
-    """Deploy a stage, and say what to try next."""
+def refuse_losses(changes: Iterable[Change]) -> None:
+    """Raise UserError when a plan would delete or replace what holds data: by a new name, say, or a new key."""
+    losses = [change.address for change in changes if change.deletes and change.type in _HOLDS_DATA]
+    if losses:
+        raise UserError(
+            f"Nothing was changed: this deploy would delete, with all that is in them, {', '.join(losses)}. Undo what "
+            "asks for it (a changed name or name_prefix, say). If it is meant: ALLOW_DATA_LOSS=1"
+        )
+
+
+def main(
+    stage: str = typer.Option("local", help="local, dev or prod"),
+    allow_data_loss: bool = typer.Option(False, "--allow-data-loss", help="delete or replace what holds data, too"),
+) -> None:
+    """Deploy a stage, see that a score flows through it, and say what to try next."""
     target = resolve(stage, os.environ)
     terraform = reach(target)
-    if terraform.plan(show=not target.is_local):
+    changed = terraform.plan(show=not target.is_local)
+    if changed:
+        if not allow_data_loss:
+            refuse_losses(terraform.changes())
         terraform.apply()
-    typer.echo(_what_next(target, deployed(stage).outputs))
+    system = deployed(stage)
+    if changed:
+        typer.echo(f"Smoke test: a score reached its total in {smoke(system):.1f} s.")
+    typer.echo(_what_next(target, system.outputs))
 
 
 def _what_next(stage: Stage, outputs: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ import functools
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from scripts.command import run
 from scripts.deployed import Deployed, deployed
 from scripts.invoke import Execution, invoke, read_event
 from scripts.logs import lines
+from scripts.smoke import forget
 
 _KINESIS, _AGGREGATE = "ProcessKinesisRecords", "AggregateScoresByUser"
 _SECONDS = 60.0
@@ -91,7 +92,7 @@ class Lab:
             self._records.delete_item(Key={"RecordID": self._stored_record})
             self._invoke_aggregate("REMOVE", "112")
             for user in (self._tested_user, self._stored_user):
-                self._forget(user)
+                forget(self._totals, user)
 
     def _stream(self) -> Iterator[Check]:
         def active() -> str | None:
@@ -206,19 +207,6 @@ class Lab:
     def _total(self, username: str) -> str | None:
         item = self._totals.get_item(Key={"Username": username}, ConsistentRead=True).get("Item")
         return f"Score {item['Score']}" if item else None
-
-    def _forget(self, username: str) -> None:
-        """Delete a total, once nothing is counted in it any more."""
-        deadline = time.monotonic() + _SECONDS
-        while time.monotonic() < deadline:
-            with suppress(self._totals.meta.client.exceptions.ConditionalCheckFailedException):
-                self._totals.delete_item(
-                    Key={"Username": username},
-                    ConditionExpression="attribute_not_exists(Username) OR RecordCount = :none",
-                    ExpressionAttributeValues={":none": 0},
-                )
-                return
-            time.sleep(0.5)
 
     @property
     def _records(self) -> Any:

@@ -110,8 +110,8 @@ SEMANTICS = [
         "a destination that refuses a document",
         CHOSEN,
         f"{ENGINE}test_a_letter_that_is_refused_is_sent_until_it_is_taken",
-        "AWS documents DestinationDeliveryFailures and no more; here the shard waits until the document is "
-        "taken or its records would have expired.",
+        "AWS counts DestinationDeliveryFailures and the events as dropped, and does not say that it tries again; here "
+        "the shard waits until the document is taken or its records would have expired.",
     ),
     Semantic(
         "without a destination, what is given up is dropped",

@@ -1,6 +1,7 @@
 """Show how a stage is, on one screen: `make status [STAGE=local|dev|prod]`."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from scripts.deployed import Deployed, deployed
 
 _LAG_WINDOW = timedelta(minutes=5)
 _COUNT_LIMIT = 1000  # what one page of a listing holds
+_ALARM_NAMES = 100  # what one DescribeAlarms takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Failures:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """A CloudWatch alarm on one of the functions."""
+    """A CloudWatch alarm of the stage."""
 
     name: str
     state: str
@@ -86,7 +88,7 @@ def status(system: Deployed, now: datetime) -> Status:
         ],
         mappings=[_mapping(function["name"], function["mapping_uuid"], now) for function in functions.values()],
         failures=_failures(system.outputs["failure_bucket"]),
-        alarms=_alarms(names),
+        alarms=_alarms(list(system.outputs["alarms"].values())),
     )
 
 
@@ -130,13 +132,13 @@ def _failures(bucket: str) -> Failures:
     return Failures(parked=count("parked/"), given_up=count("aws/lambda/"))
 
 
-def _alarms(functions: Sequence[str]) -> list[Alarm]:
-    pages = boto3.client("cloudwatch").get_paginator("describe_alarms").paginate(AlarmTypes=["MetricAlarm"])
+def _alarms(names: Sequence[str]) -> list[Alarm]:
+    paginator = boto3.client("cloudwatch").get_paginator("describe_alarms")
     return [
         Alarm(alarm["AlarmName"], alarm["StateValue"])
-        for page in pages
+        for first in range(0, len(names), _ALARM_NAMES)
+        for page in paginator.paginate(AlarmNames=names[first : first + _ALARM_NAMES], AlarmTypes=["MetricAlarm"])
         for alarm in page["MetricAlarms"]
-        if any(dimension["Value"] in functions for dimension in alarm.get("Dimensions", []))
     ]
 
 
@@ -156,8 +158,12 @@ def show(status: Status, console: Console) -> None:
     console.print(mappings)
     parked, given_up = map(_at_least, (status.failures.parked, status.failures.given_up))
     console.print(f"Failures waiting: {parked} parked records, {given_up} given-up batches")
-    alarms = ", ".join(f"{escape(alarm.name)} {_coloured(alarm.state)}" for alarm in status.alarms)
-    console.print(f"Alarms: {alarms or 'none is defined on these functions'}")
+    for alarm in status.alarms:
+        if alarm.state == "ALARM":
+            console.print(f"[bold red]ALARM[/] {escape(alarm.name)}")
+    states = Counter(alarm.state for alarm in status.alarms).most_common()
+    alarms = ", ".join(f"{count} {_coloured(state)}" for state, count in states)
+    console.print(f"Alarms: {alarms or 'this stage has none'}")
 
 
 def _coloured(state: str) -> str:

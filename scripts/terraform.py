@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,23 @@ from scripts.command import UserError
 from scripts.stage import TERRAFORM, Stage
 
 _NO_CHANGES, _FAILED, _CHANGES = 0, 1, 2  # terraform plan -detailed-exitcode
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a plan would do to a resource."""
+
+    address: str
+    type: str
+    actions: Sequence[str]
+    """As in Terraform's JSON: `["create"]`, `["delete"]`, `["delete", "create"]` for a replacement, ..."""
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+
+    @property
+    def deletes(self) -> bool:
+        """Whether the resource, as it is now, would be gone."""
+        return "delete" in self.actions
 
 
 @dataclass(frozen=True)
@@ -46,6 +63,7 @@ class Terraform:
         self._root = root or system(stage)
         self._data_dir = stage.folder / "terraform" / self._root.name
         self._plan_file = self._data_dir / "plan"
+        self._changes: list[Change] | None = None
         # Held while this object lives, so that a lock which another deploy left in the local state is known as stale.
         self._alone = FileLock(self._data_dir / "deploy.lock")
 
@@ -86,6 +104,7 @@ class Terraform:
         return dict(json.loads(plan))
 
     def _plan(self, destroy: bool, *, lock: bool = True) -> tuple[int, str]:
+        self._changes = None
         code, output = self._captured(
             "plan",
             "-input=false",
@@ -98,6 +117,28 @@ class Terraform:
         if code not in (_NO_CHANGES, _CHANGES):
             raise UserError(f"terraform plan failed.\n{output}")
         return code, output
+
+    def changes(self) -> list[Change]:
+        """What the plan that `plan` saved would change."""
+        if self._changes is None:
+            self._changes = self._read_changes()
+        return self._changes
+
+    def _read_changes(self) -> list[Change]:
+        code, plan = self._captured("show", "-json", str(self._plan_file), stderr=False)
+        if code != 0:
+            raise UserError(f"terraform show failed.\n{plan}")
+        return [
+            Change(
+                resource["address"],
+                resource["type"],
+                resource["change"]["actions"],
+                resource["change"]["before"] or {},
+                resource["change"]["after"] or {},
+            )
+            for resource in json.loads(plan).get("resource_changes", [])
+            if resource["change"]["actions"] not in (["no-op"], ["read"])
+        ]
 
     def apply(self) -> None:
         """Carry out the plan that `plan` saved."""
@@ -120,14 +161,14 @@ class Terraform:
         has had since its creation, tell ours from another's.
         """
         adopted = False
-        for resource in self._shown().get("resource_changes", []):
-            if resource["type"] != "aws_kinesis_stream" or resource["change"]["actions"] != ["create"]:
+        for change in self.changes():
+            if change.type != "aws_kinesis_stream" or change.actions != ["create"]:
                 continue
-            stream = resource["change"]["after"]
-            if _stream_tags(stream["name"]) == stream["tags_all"]:
-                typer.echo(f"Taking over {stream['name']}, which an interrupted deploy has left.")
+            name = change.after["name"]
+            if _stream_tags(name) == change.after["tags_all"]:
+                typer.echo(f"Taking over {name}, which an interrupted deploy has left.")
                 code, output = self._captured(
-                    "import", "-input=false", f"-var-file={self._root.var_file}", resource["address"], stream["name"]
+                    "import", "-input=false", f"-var-file={self._root.var_file}", change.address, name
                 )
                 if code != 0:
                     raise UserError(f"terraform import failed.\n{output}")

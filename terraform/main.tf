@@ -164,3 +164,38 @@ module "failure_store" {
   force_destroy  = var.failures.force_destroy
   kms_key_arn    = var.kms_key_arn
 }
+
+# Who hears of it, and what it looks like
+
+module "monitoring" {
+  source = "./modules/monitoring"
+
+  name        = "${var.name_prefix}game-scores"
+  stage       = var.stage
+  kinds       = var.alarms.kinds
+  thresholds  = var.alarms.thresholds
+  emails      = var.alarms.emails
+  kms_key_arn = var.alarms.kms_key_arn
+  runbook_url = var.alarms.runbook_url
+
+  stream = module.stream.name
+
+  functions = {
+    ProcessKinesisRecords = {
+      name         = module.process_kinesis_records.name
+      timeout      = var.process_kinesis_records.timeout
+      mapping_uuid = module.stream_trigger.uuid
+    }
+    AggregateScoresByUser = {
+      name         = module.aggregate_scores_by_user.name
+      timeout      = var.aggregate_scores_by_user.timeout
+      mapping_uuid = module.records_trigger.uuid
+    }
+  }
+
+  tables = {
+    GameScoreRecords = { name = module.score_records.name, operations = ["BatchWriteItem"] }
+    GameScoreLedger  = { name = module.score_ledger.name, operations = ["TransactWriteItems"] }
+    GameScoresByUser = { name = module.scores_by_user.name, operations = ["TransactWriteItems"] }
+  }
+}

@@ -46,3 +46,18 @@ output "failure_bucket" {
   description = "Name of the bucket of what was given up on."
   value       = module.failure_store.name
 }
+
+output "alarms" {
+  description = "Names of the alarms, by kind and subject."
+  value       = module.monitoring.alarms
+}
+
+output "alarm_topic_arn" {
+  description = "ARN of the topic that alarms are published to, for other subscribers than mail."
+  value       = module.monitoring.topic_arn
+}
+
+output "dashboard" {
+  description = "Name of the CloudWatch dashboard."
+  value       = module.monitoring.dashboard
+}

@@ -11,6 +11,13 @@ variable "name_prefix" {
   }
 }
 
+variable "stage" {
+  description = "Name of the stage, as the commands know it (STAGE): the dimension of the metric that `make reconcile` publishes."
+  type        = string
+  default     = "local"
+  nullable    = false
+}
+
 variable "allowed_account_ids" {
   description = "AWS accounts that this may be deployed to; null for any."
   type        = set(string)
@@ -175,4 +182,37 @@ variable "permissions_boundary" {
   description = "Name of the policy that bounds the functions' roles, as `make bootstrap` prints it: the deploy role makes no role without it. Null for none."
   type        = string
   default     = null
+}
+
+variable "alarms" {
+  description = <<-EOT
+    What watches the system (see modules/monitoring).
+    kinds: the kinds of alarms to have, which are the sections of docs/runbook.md; [] for none, null for all.
+    emails: addresses that they are mailed to.
+    kms_key_arn: a customer-managed key to encrypt them with, whose policy lets CloudWatch use it; null for a key of their own.
+    runbook_url: where docs/runbook.md can be read.
+    thresholds: what each kind tolerates.
+  EOT
+  type = object({
+    kinds       = optional(set(string))
+    emails      = optional(set(string), [])
+    kms_key_arn = optional(string)
+    runbook_url = optional(string)
+    thresholds = optional(object({
+      errors                 = optional(number)
+      throttles              = optional(number)
+      timeout_fraction       = optional(number)
+      iterator_age_seconds   = optional(number)
+      parked                 = optional(number)
+      failed                 = optional(number)
+      given_up               = optional(number)
+      lost                   = optional(number)
+      stream_write_throttles = optional(number)
+      table_throttles        = optional(number)
+      system_errors          = optional(number)
+      drift                  = optional(number)
+    }), {})
+  })
+  default  = {}
+  nullable = false
 }

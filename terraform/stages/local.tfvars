@@ -1,4 +1,5 @@
 # The local cloud: the lab's own names, and nothing that outlives a destroy.
-tags = { Project = "stream-processing", Stage = "local" }
+stage = "local"
+tags  = { Project = "stream-processing", Stage = "local" }
 
 failures = { force_destroy = true }

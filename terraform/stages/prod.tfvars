@@ -1,5 +1,6 @@
 # The AWS account that matters: what is lost here cannot be made again.
 name_prefix = "prod-"
+stage       = "prod"
 tags        = { Project = "stream-processing", Stage = "prod" }
 
 # The account's id belongs here. With this one, which no account has, nothing can be deployed.
@@ -27,6 +28,9 @@ tombstone_days = 35
 
 # Long enough to compare with last quarter.
 log_retention_days = 90
+
+# All kinds. Say here who is mailed: alarms = { emails = ["team@example.com"] }
+alarms = {}
 
 # To keep the key to all of this in your own hands, and the record of its use in your own trail:
 # kms_key_arn = "arn:aws:kms:<region>:<account>:key/<id>"

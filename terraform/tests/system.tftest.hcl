@@ -42,6 +42,8 @@ run "puts_the_prefix_before_every_name" {
       [output.stream.name],
       values(output.tables)[*].name,
       values(output.functions)[*].name,
+      values(output.alarms),
+      [output.dashboard],
     ) : startswith(name, "Dev-")])
     error_message = "A name without the prefix would collide with another stage's."
   }
@@ -124,6 +126,18 @@ run "refuses_failures_that_outlive_tombstones" {
   }
 
   expect_failures = [var.failures]
+}
+
+run "knows_each_stage_by_the_name_of_its_file" {
+  command = plan
+
+  assert {
+    condition = var.stage == "local" && alltrue([
+      for file in fileset("stages", "*.tfvars") :
+      one(regexall("(?m)^stage += \"([a-z]+)\"$", file("stages/${file}"))[*][0]) == trimsuffix(file, ".tfvars")
+    ])
+    error_message = "stage in a stage's .tfvars must be its file's name: make reconcile publishes the metric Drift by it."
+  }
 }
 
 run "refuses_a_name_that_is_too_long_for_one_of_its_resources" {

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from python_terraform import IsNotFlagged, Terraform, TerraformCommandError
@@ -16,6 +16,9 @@ from python_terraform import IsNotFlagged, Terraform, TerraformCommandError
 from scripts import state_bucket
 from scripts.stage import LOCAL, ROOT, TERRAFORM, Stage, resolve
 from tests.waiting import free_port
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
 
 
 @contextmanager
@@ -143,6 +146,7 @@ def deployed_system(folder: Path, prefix: str, **variables: Any) -> Iterator[Sys
 
 def what_is_left() -> list[str]:
     """Every resource of a kind that the system has, but for the bucket of Terraform's state."""
+    kms = boto3.client("kms")
     buckets = [bucket["Name"] for bucket in boto3.client("s3").list_buckets()["Buckets"]]
     return [
         *boto3.client("kinesis").list_streams()["StreamNames"],
@@ -152,4 +156,14 @@ def what_is_left() -> list[str]:
         *(each["logGroupName"] for each in boto3.client("logs").describe_log_groups()["logGroups"]),
         *(each["RoleName"] for each in boto3.client("iam").list_roles()["Roles"]),
         *(bucket for bucket in buckets if "tfstate" not in bucket),
+        *(each["AlarmName"] for each in boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]),
+        *(each["DashboardName"] for each in boto3.client("cloudwatch").list_dashboards()["DashboardEntries"]),
+        *(each["TopicArn"] for each in boto3.client("sns").list_topics()["Topics"]),
+        *(each["KeyArn"] for each in kms.list_keys()["Keys"] if _is_usable(kms, each["KeyId"])),
     ]
+
+
+def _is_usable(kms: "KMSClient", key_id: str) -> bool:
+    """Whether a key of ours is not about to be deleted, which KMS does after days at the soonest."""
+    key = kms.describe_key(KeyId=key_id)["KeyMetadata"]
+    return key.get("KeyManager") == "CUSTOMER" and key.get("KeyState") != "PendingDeletion"

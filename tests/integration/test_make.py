@@ -8,44 +8,16 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import boto3
 import pytest
 
 from localcloud.cloud import CREDENTIAL, HOST, REGION, LocalCloud
-from tests.waiting import eventually, free_port
+from tests.integration.shell import Shell
+from tests.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@dataclass(frozen=True)
-class Shell:
-    """A terminal whose stages are kept in a folder of its own."""
-
-    folder: Path
-    port: int = field(default_factory=free_port)
-
-    def start(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
-        """Start make in a process group of its own, as a terminal does."""
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE", "MFLAGS"))}
-        return subprocess.Popen(
-            ["make", *arguments],
-            cwd=ROOT,
-            env=clean | {"LOCAL_DIR": str(self.folder), "LOCAL_PORT": str(self.port)} | environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-
-    def make(self, *arguments: str, **environment: str) -> tuple[int, str]:
-        """The exit code of make, and all that it printed."""
-        with self.start(*arguments, **environment) as process:
-            output, _ = process.communicate(timeout=300)
-        return process.returncode, output
 
 
 @pytest.fixture

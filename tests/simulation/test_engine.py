@@ -236,12 +236,19 @@ def test_a_stream_or_a_function_that_is_gone_is_waited_for() -> None:
     assert "stream: ResourceNotFoundException" in simulation.problems
 
 
-def test_events_are_counted_where_the_mapping_asks_for_it() -> None:
+@pytest.mark.parametrize(
+    ("destination", "fate"),
+    [
+        ({"OnFailure": {"Destination": "arn:aws:s3:::b"}}, "OnFailureDestinationDeliveredEventCount"),
+        ({}, "DroppedEventCount"),
+    ],
+)
+def test_events_are_counted_where_the_mapping_asks_for_it(destination: dict[str, Any], fate: str) -> None:
     async def story() -> Simulation:
         settings = {
             "MetricsConfig": {"Metrics": ["EventCount"]},
             "MaximumRetryAttempts": 1,
-            "DestinationConfig": {"OnFailure": {"Destination": "arn:aws:s3:::b"}},
+            "DestinationConfig": destination,
         }
         simulation = Simulation("kinesis", settings, fail)
         simulation.stream.put("a", "a")
@@ -263,8 +270,7 @@ def test_events_are_counted_where_the_mapping_asks_for_it() -> None:
         "FilteredOutEventCount": 0,
         "InvokedEventCount": 4,
         "FailedInvokeEventCount": 4,
-        "DroppedEventCount": 2,
-        "OnFailureDestinationDeliveredEventCount": 2,
+        fate: 2,
     }
 
 

@@ -138,8 +138,9 @@ class Lane:
     async def _give_up(self, piece: Piece, invocation: Invocation | None) -> None:
         """Be done with a piece: hand it to the destination, or tell that it is lost.
 
-        What AWS does when the destination refuses is undocumented, but for DestinationDeliveryFailures. Here
-        the shard waits until the letter is taken, or until its records would have left the stream anyway.
+        When the destination refuses, AWS counts DestinationDeliveryFailures and the events as dropped, and does not
+        say that it tries again. Here the shard waits until the letter is taken, or until its records would have left
+        the stream anyway.
         """
         letter = dead_letter(
             self._mapping, self._place.shard_id, piece, self._world.now(), invocation, self._world.new_id()
@@ -154,7 +155,7 @@ class Lane:
         first, count = piece.records[0].sequence, len(piece.records)
         what = f"{count} records from {first} of {self._place.shard_id}: {condition}"
         if self._mapping.on_failure is None:
-            self._world.status.lost(self._mapping.uuid, f"{what}, and the mapping has no destination")
+            self._lose(count, f"{what}, and the mapping has no destination")
         else:
             try:
                 await self._world.destinations.deliver(self._mapping, letter)
@@ -163,13 +164,19 @@ class Lane:
                 if piece.records[-1].arrived >= self._world.now() - self._place.retention:
                     self._problem("destination", str(error))
                     return False
-                self._world.status.lost(self._mapping.uuid, f"{what}, and the destination refuses: {error}")
+                self._lose(count, f"{what}, and the destination refuses: {error}")
             else:
                 self._world.status.well(self._mapping.uuid, self._where("destination"))
                 self._count("OnFailureDestinationDeliveredEventCount", count)
-        self._count("DroppedEventCount", count)
         self._finish(piece.records)
         return True
+
+    def _lose(self, events: int, what: str) -> None:
+        """Tell of events that nobody has. Those that a destination got do not count as dropped:
+        https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html#event-source-mapping-metrics
+        """
+        self._world.status.lost(self._mapping.uuid, what)
+        self._count("DroppedEventCount", events)
 
     def _count(self, name: str, events: int) -> None:
         if self._mapping.counts_events:

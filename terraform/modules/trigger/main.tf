@@ -22,4 +22,9 @@ resource "aws_lambda_event_source_mapping" "this" {
       destination_arn = var.failure_destination_arn
     }
   }
+
+  # Without it Lambda does not count what was given up, and what was lost.
+  metrics_config {
+    metrics = ["EventCount"]
+  }
 }

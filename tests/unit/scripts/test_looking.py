@@ -135,7 +135,7 @@ def test_a_status_fits_one_screen() -> None:
             EventSource("ProcessKinesisRecords", "Disabled", None, "PROBLEM: [function call failed]"),
         ],
         failures=Failures(parked=3, given_up=1000),
-        alarms=[Alarm("drift", "ALARM")],
+        alarms=[Alarm("drift", "ALARM"), *(Alarm(f"quiet{n}", "OK") for n in range(26))],
     )
     console = Console(width=100, highlight=False, file=(screen := io.StringIO()))
 
@@ -149,7 +149,8 @@ def test_a_status_fits_one_screen() -> None:
         "not measured",
         "[function call failed]",
         "3 parked",
-        "drift ALARM",
+        "ALARM drift",
+        "Alarms: 26 OK, 1 ALARM",
     ):
         assert part in text
     assert "at least 1,000 given-up batches" in text

@@ -1,0 +1,205 @@
+# Alarms, the topic that they go to, and the runbook that they link.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+variables {
+  name   = "game-scores"
+  stage  = "dev"
+  stream = "Demo-Stream"
+  functions = {
+    ProcessKinesisRecords = { name = "dev-ProcessKinesisRecords", timeout = 60, mapping_uuid = "11111111-0000-0000-0000-000000000000" }
+    AggregateScoresByUser = { name = "dev-AggregateScoresByUser", timeout = 30, mapping_uuid = "22222222-0000-0000-0000-000000000000" }
+  }
+  tables = {
+    GameScoreRecords = { name = "dev-GameScoreRecords", operations = ["BatchWriteItem", "PutItem"] }
+    GameScoreLedger  = { name = "dev-GameScoreLedger", operations = ["TransactWriteItems"] }
+    GameScoresByUser = { name = "dev-GameScoresByUser", operations = ["TransactWriteItems"] }
+  }
+}
+
+run "watches_everything_by_default" {
+  command = apply
+
+  module {
+    source = "./modules/monitoring"
+  }
+
+  assert {
+    condition     = toset([for alarm in local.alarms : alarm.kind]) == toset(keys(local.kinds)) && length(local.alarms) == 28
+    error_message = "Every kind of alarm is there, for each function, mapping, table and operation."
+  }
+
+  assert {
+    condition = aws_cloudwatch_metric_alarm.this["table-system-errors-GameScoreRecords-PutItem"].dimensions == tomap({
+      TableName = "dev-GameScoreRecords"
+      Operation = "PutItem"
+    })
+    error_message = "DynamoDB has SystemErrors by table and operation only."
+  }
+
+  assert {
+    condition = alltrue([for alarm in aws_cloudwatch_metric_alarm.this :
+      alarm.alarm_actions == toset([aws_sns_topic.this.arn]) && alarm.ok_actions == toset([aws_sns_topic.this.arn])
+    ])
+    error_message = "The topic hears when an alarm goes off, and when it is over."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["function-duration-AggregateScoresByUser"].threshold == 24000
+    error_message = "A duration is near its timeout at 80 % of it."
+  }
+
+  assert {
+    condition     = length(aws_sns_topic_subscription.email) == 0
+    error_message = "Nobody is mailed unless the stage says so."
+  }
+
+  assert {
+    condition     = aws_sns_topic.this.kms_master_key_id == aws_kms_key.own["topic"].arn && aws_kms_key.own["topic"].enable_key_rotation
+    error_message = "Alarms are encrypted with a key that CloudWatch may use."
+  }
+}
+
+run "every_alarm_has_its_section_in_the_runbook_and_every_section_its_alarm" {
+  command = plan
+
+  module {
+    source = "./modules/monitoring"
+  }
+
+  assert {
+    condition = (
+      toset([for alarm in aws_cloudwatch_metric_alarm.this : regex("docs/runbook\\.md#([a-z-]+)$", alarm.alarm_description)[0]])
+      == toset(regexall("(?m)^### ([a-z-]+)$", file("../docs/runbook.md"))[*][0])
+    )
+    error_message = "Alarms and the sections under Alarms in docs/runbook.md are not the same."
+  }
+}
+
+run "a_stage_chooses_what_it_hears_of_and_who_does" {
+  command = plan
+
+  module {
+    source = "./modules/monitoring"
+  }
+
+  variables {
+    kinds       = ["drift", "iterator-age"]
+    thresholds  = { iterator_age_seconds = 900 }
+    emails      = ["team@example.com"]
+    kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+    runbook_url = "https://wiki.example.com/runbook"
+  }
+
+  assert {
+    condition = (
+      join(" ", keys(aws_cloudwatch_metric_alarm.this))
+      == "drift-GameScoresByUser iterator-age-AggregateScoresByUser iterator-age-ProcessKinesisRecords"
+    )
+    error_message = "The stage has the kinds that it names."
+  }
+
+  assert {
+    condition = (
+      aws_cloudwatch_metric_alarm.this["iterator-age-AggregateScoresByUser"].threshold == 900000
+      && endswith(aws_cloudwatch_metric_alarm.this["drift-GameScoresByUser"].alarm_description, "https://wiki.example.com/runbook#drift")
+      && aws_cloudwatch_metric_alarm.this["drift-GameScoresByUser"].dimensions == tomap({ Stage = "dev" })
+    )
+    error_message = "Thresholds, links and stage are what the inputs say."
+  }
+
+  assert {
+    condition     = aws_sns_topic_subscription.email["team@example.com"].protocol == "email"
+    error_message = "Who is named is mailed."
+  }
+
+  assert {
+    condition     = length(aws_kms_key.own) == 0 && endswith(aws_sns_topic.this.kms_master_key_id, "555555555555")
+    error_message = "With a key of the team's there is none of the module's own."
+  }
+}
+
+run "a_stage_may_have_no_alarm_and_keeps_its_dashboard" {
+  command = apply
+
+  module {
+    source = "./modules/monitoring"
+  }
+
+  variables {
+    kinds = []
+  }
+
+  assert {
+    condition = (
+      length(aws_cloudwatch_metric_alarm.this) == 0
+      && !contains(jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets[*].type, "alarm")
+      && contains(jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets[*].type, "metric")
+    )
+    error_message = "Without alarms the dashboard shows metrics alone: CloudWatch refuses an empty list of alarms."
+  }
+}
+
+run "the_dashboard_has_no_two_widgets_in_one_place" {
+  command = apply
+
+  module {
+    source = "./modules/monitoring"
+  }
+
+  assert {
+    condition = length(distinct([
+      for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : "${widget.x} ${widget.y}"
+      ])) == length(jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets) && alltrue([
+      for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : widget.x + widget.width <= 24
+    ])
+    error_message = "A widget hides another, or is wider than the dashboard's 24 columns."
+  }
+}
+
+run "refuses_a_kind_of_alarm_that_there_is_not" {
+  command = plan
+
+  module {
+    source = "./modules/monitoring"
+  }
+
+  variables {
+    kinds = ["iterator_age"]
+  }
+
+  expect_failures = [var.kinds]
+}
+
+run "refuses_alarms_that_could_never_be_heard" {
+  command = plan
+
+  module {
+    source = "./modules/monitoring"
+  }
+
+  variables {
+    thresholds  = { timeout_fraction = 1 }
+    emails      = ["team"]
+    kms_key_arn = "alias/aws/sns"
+    runbook_url = "docs/runbook.md#alarms"
+  }
+
+  expect_failures = [var.thresholds, var.emails, var.kms_key_arn, var.runbook_url]
+}
+
+run "refuses_alarms_that_would_never_be_quiet" {
+  command = plan
+
+  module {
+    source = "./modules/monitoring"
+  }
+
+  variables {
+    thresholds = { iterator_age_seconds = 0, parked = -1 }
+  }
+
+  expect_failures = [var.thresholds]
+}
