@@ -159,10 +159,13 @@ def test_no_other_workflow_may_assume_a_role(account: Account, role: str, claim:
 def test_the_deploy_role_deploys_uses_and_destroys_its_stage_and_the_plan_role_plans_it(
     account: Account, deployer: boto3.Session, planner: boto3.Session
 ) -> None:
+    variables = {
+        "permissions_boundary": account.deployer["permissions_boundary"],
+        # The role makes no keys: docs/decisions/0007.
+        "alarms": {"kms_key_arn": boto3.client("kms").create_key()["KeyMetadata"]["Arn"]},
+    }
     with at_work(deployer):
-        deployment = Deployment(
-            account.stage, PREFIX, {"permissions_boundary": account.deployer["permissions_boundary"]}
-        )
+        deployment = Deployment(account.stage, PREFIX, variables)
         try:
             deployment.apply()
             score = {"RecordID": 1, "Username": "ada", "Score": 42}
