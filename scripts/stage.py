@@ -69,10 +69,7 @@ class Stage:
 
     def check_account(self, account: str) -> None:
         """Raise UserError when the stage's variables name other accounts than this one."""
-        import hcl2  # here, since it takes 0.2 s that most commands need not wait for
-
-        with self.var_file.open() as file:
-            allowed = [each.strip('"') for each in hcl2.load(file).get("allowed_account_ids", [])]
+        allowed = self.variables.get("allowed_account_ids", [])
         if allowed and account not in allowed:
             raise UserError(
                 f"These credentials are of account {account}, but stage {self.name} belongs to {', '.join(allowed)}. "
