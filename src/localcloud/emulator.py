@@ -114,15 +114,17 @@ def authorise_by_arn(iam_actions: Any, dynamodb_streams: Any) -> None:
     """Ask whether a request is allowed of the resource that AWS asks it of.
 
     For some, ministack asks it of `*`, so that a policy which names the resource would grant nothing: the reads of a
-    table's stream, the creation of a function, tags of tables, and log groups.
+    table's stream, the creation of a function, tags, log groups, alarms and dashboards.
     """
     require(iam_actions, "extract_resource_arn")
     require(dynamodb_streams, "_decode_iterator")
     extract = iam_actions.extract_resource_arn
 
     def extract_resource_arn(service: str, *request: Any) -> str:
-        _, path, headers, body, _, region, account = request
+        _, path, headers, body, query, region, account = request
         asked = str(extract(service, *request))
+        if asked == "*" and service in ("monitoring", "sns"):
+            return _named_by_query(query, region, account)
         target, _, operation = headers.get("x-amz-target", "").partition(".")
         if (asked != "*" and not target.startswith("DynamoDBStreams_")) or not body.startswith(b"{"):
             return asked
@@ -137,6 +139,26 @@ def authorise_by_arn(iam_actions: Any, dynamodb_streams: Any) -> None:
         return str(parameters.get("ResourceArn") or "*")
 
     replace(iam_actions, extract_resource_arn=extract_resource_arn)
+
+
+def _named_by_query(query: dict[str, Any], region: str, account: str) -> str:
+    """The alarm, dashboard, topic or subscription that a request of the Query protocol names; `*` for none.
+
+    DescribeAlarms is authorised against the alarms that it asks for, and all when it names none.
+    """
+
+    def value(name: str) -> str:
+        found = query.get(name, "")
+        return str(found[0] if isinstance(found, list) else found)
+
+    alarm = f"arn:aws:cloudwatch:{region}:{account}:alarm:"
+    if arn := value("ResourceArn") or value("ResourceARN") or value("SubscriptionArn"):
+        return arn
+    if dashboard := value("DashboardName") or value("DashboardNames.member.1"):
+        return f"arn:aws:cloudwatch::{account}:dashboard/{dashboard}"
+    if name := value("AlarmNames.member.1"):
+        return alarm + name
+    return f"{alarm}*" if value("Action") == "DescribeAlarms" else "*"
 
 
 def name_lambdas_actions(iam_actions: Any) -> None:
