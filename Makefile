@@ -38,12 +38,18 @@ endif
 endif
 
 ##@ Run it
-.PHONY: deploy plan smoke rollback destroy output env
+.PHONY: bootstrap deploy plan drift smoke rollback destroy output env
+bootstrap: $(VENV) terraform-ready ## Prepare an AWS account for a stage (GITHUB=<owner>/<name> CONFIRM=<account>; docs/ci.md)
+	@$(RUN) scripts.bootstrap --stage "$(STAGE)" $(call options,GITHUB OIDC_PROVIDER PULL_REQUESTS CONFIRM)
+
 deploy: $(VENV) terraform-ready package ## Deploy a stage, by default to a local cloud on this machine (ALLOW_DATA_LOSS=1)
 	@$(RUN) scripts.deploy --stage "$(STAGE)" $(if $(ALLOW_DATA_LOSS),--allow-data-loss)
 
 plan: $(VENV) terraform-ready package ## Show what deploy would change
 	@$(RUN) scripts.plan --stage "$(STAGE)"
+
+drift: $(VENV) terraform-ready package ## Fail when something deployed was changed by hand
+	@$(RUN) scripts.drift --stage "$(STAGE)"
 
 smoke: $(VENV) ## Send one score through a stage and see its total, as deploy does in the end
 	@$(RUN) scripts.smoke --stage "$(STAGE)"
@@ -107,7 +113,7 @@ cloud-down: $(VENV) ## Stop the local cloud, with everything in it
 	@$(RUN) scripts.cloud down
 
 ##@ Change it
-.PHONY: test test-unit test-terraform test-integration soak mutants parity check format package hooks lock clean
+.PHONY: test test-unit test-terraform test-integration soak mutants docs check format package hooks lock clean
 test: $(VENV) terraform-ready package test-terraform ## Run all tests
 	@.venv/bin/pytest $(ARGS)
 
@@ -116,6 +122,7 @@ test-unit: $(VENV) ## Run the tests that need neither network nor Terraform
 
 test-terraform: terraform-init package ## Test the modules, against a mocked provider
 	@TF_DATA_DIR=$(CHECK_DATA_DIR) terraform -chdir=terraform test $(if $(MAKE_TERMOUT),,-no-color)
+	@TF_DATA_DIR=$(CHECK_DATA_DIR)-bootstrap terraform -chdir=terraform/bootstrap test $(if $(MAKE_TERMOUT),,-no-color)
 
 test-integration: $(VENV) terraform-ready package ## Apply, use and destroy the system on a local cloud of its own
 	@.venv/bin/pytest tests/integration $(ARGS)
@@ -126,8 +133,8 @@ soak: $(VENV) ## Try many more random histories than make test does (HISTORIES=1
 mutants: $(VENV) ## Break the counting in the ways that matter, and show that the tests notice
 	@$(RUN) scripts.mutation_check
 
-parity: $(VENV) ## Write docs/local-cloud-parity.md, which compares the local cloud's stream mappings with AWS's
-	@$(RUN) scripts.parity_report
+docs: $(VENV) ## Write what the docs have from the code: the modules' tables, and docs/local-cloud-parity.md
+	@$(RUN) scripts.docs $(if $(CHECK),--check)
 
 check: $(VENV) terraform-init ## Check format, lint, types, Terraform, shell scripts, secrets, whitespace
 	@.venv/bin/pre-commit run --all-files
@@ -181,9 +188,11 @@ CHECK_DATA_DIR := $(CURDIR)/.local/terraform/check
 
 terraform-init: terraform-ready
 	@TF_DATA_DIR=$(CHECK_DATA_DIR) terraform -chdir=terraform init -backend=false -input=false >/dev/null
+	@TF_DATA_DIR=$(CHECK_DATA_DIR)-bootstrap terraform -chdir=terraform/bootstrap init -backend=false -input=false >/dev/null
 
 validate: terraform-init
 	@TF_DATA_DIR=$(CHECK_DATA_DIR) terraform -chdir=terraform validate
+	@TF_DATA_DIR=$(CHECK_DATA_DIR)-bootstrap terraform -chdir=terraform/bootstrap validate
 
 # A directory's time changes when a file goes, so that a deleted module leaves the package too.
 $(PACKAGES): build/%.zip: scripts/package.py $(shell find src/handlers -name __pycache__ -prune -o -print)

@@ -15,6 +15,19 @@ class UserError(Exception):
     """What the user can mend; the message says what is wrong and how to mend it."""
 
 
+def agree(word: str, given: str, question: str) -> None:
+    """Have the user type a word before what is not easily undone, unless it was given (CONFIRM=<word>).
+
+    Raises UserError when it is another word, or when there is nobody to ask.
+    """
+    if given == word:
+        return
+    if given or not sys.stdin.isatty():
+        raise UserError(f"Nothing was changed. To go on unasked: CONFIRM={word}")
+    if typer.prompt(f"{question} Type {word} to go on") != word:
+        raise UserError("Nothing was changed.")
+
+
 def run(main: Callable[P, None]) -> None:
     """Run a command: its arguments from the command line; what the user can mend, and what AWS refuses, in one line."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as scripts/__init__.py left it during the imports

@@ -56,12 +56,17 @@ def deployed(stage_name: str) -> Deployed:
     if stage.is_local and stage.local_cloud.port() is None:
         raise not_deployed
     account = stage.account()
-    s3 = boto3.client("s3")
-    try:
-        state = s3.get_object(Bucket=state_bucket.name(stage, account), Key=stage.state_key)["Body"].read()
-    except (s3.exceptions.NoSuchBucket, s3.exceptions.NoSuchKey):
-        raise not_deployed from None
-    outputs = {name: output["value"] for name, output in json.loads(state)["outputs"].items()}
+    outputs = state_outputs(state_bucket.name(stage, account), stage.state_key)
     if not outputs:
         raise not_deployed
     return Deployed(stage, account, outputs)
+
+
+def state_outputs(bucket: str, key: str) -> dict[str, Any]:
+    """The outputs in a Terraform state; empty when there is no such state, or nothing in it."""
+    s3 = boto3.client("s3")
+    try:
+        state = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except (s3.exceptions.NoSuchBucket, s3.exceptions.NoSuchKey):
+        return {}
+    return {name: output["value"] for name, output in json.loads(state)["outputs"].items()}

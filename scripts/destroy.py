@@ -1,13 +1,12 @@
 """Remove a stage: `make destroy [STAGE=local|dev|prod] [CONFIRM=<stage>]`."""
 
 import os
-import sys
 from collections.abc import Iterable
 
 import boto3
 import typer
 
-from scripts.command import UserError, run
+from scripts.command import UserError, agree, run
 from scripts.deploy import reach
 from scripts.stage import ROOT, Stage, resolve
 from scripts.terraform import Change
@@ -37,7 +36,7 @@ def main(
                 f"make redrive STAGE={target.name}. To throw it all away: DELETE_FAILURES=1"
             )
         if not target.is_local:
-            _ask(target, confirm)
+            agree(target.name, confirm, "All of the above will be destroyed.")
         for bucket in full:
             boto3.resource("s3").Bucket(bucket).object_versions.delete()
         terraform.apply()
@@ -69,15 +68,6 @@ def full_buckets(changes: Iterable[Change]) -> list[str]:
         for bucket in buckets
         if {"Versions", "DeleteMarkers"} & s3.list_object_versions(Bucket=bucket, MaxKeys=1).keys()
     ]
-
-
-def _ask(stage: Stage, confirm: str) -> None:
-    if confirm == stage.name:
-        return
-    if confirm or not sys.stdin.isatty():
-        raise UserError(f"Not destroyed. To destroy stage {stage.name} unasked: CONFIRM={stage.name}")
-    if typer.prompt(f"All of the above will be destroyed. Type {stage.name} to go on") != stage.name:
-        raise UserError("Not destroyed.")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Write docs/local-cloud-parity.md: how the local cloud's stream mappings compare with those of AWS.
 
-`make parity`. A test fails while the file is not what this writes, or names a test that is not there.
+`make docs` writes it, and `make check` compares. A test fails while it names a test that is not there.
 """
 
 from dataclasses import dataclass
@@ -209,8 +209,7 @@ def report() -> str:
     lines = [
         "# The local cloud's stream mappings, compared with AWS's",
         "",
-        "Written by scripts/parity_report.py, from the semantics listed there and the simulation's cases;",
-        "a test compares.",
+        "Written by `make docs`, from the semantics in scripts/parity_report.py and the simulation's cases.",
         "",
         "## Semantics",
         "",
@@ -237,7 +236,3 @@ def report() -> str:
         "",
     ]
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    REPORT.write_text(report())

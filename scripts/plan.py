@@ -11,7 +11,7 @@ from scripts.stage import resolve
 
 def main(stage: str = typer.Option("local", help="local, dev or prod")) -> None:
     """Show what a deploy would change. Changes nothing (but the local cloud is started for it)."""
-    reach(resolve(stage, os.environ)).plan()
+    reach(resolve(stage, os.environ)).plan(lock=False)
 
 
 if __name__ == "__main__":

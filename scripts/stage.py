@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import boto3
 from botocore.config import Config
@@ -42,6 +43,16 @@ class Stage:
         return TERRAFORM / "stages" / f"{self.name}.tfvars"
 
     @property
+    def variables(self) -> dict[str, Any]:
+        """The stage's Terraform variables, as its file has them; without defaults."""
+        import hcl2  # here, since it takes 0.2 s that most commands need not wait for
+        from hcl2.utils import SerializationOptions
+
+        plain = SerializationOptions(with_comments=False, strip_string_quotes=True)
+        with self.var_file.open() as file:
+            return dict(hcl2.load(file, serialization_options=plain))
+
+    @property
     def backend_file(self) -> Path:
         """The stage's settings for Terraform's S3 backend, all but the bucket."""
         return TERRAFORM / "stages" / f"{self.name}.s3.tfbackend"
@@ -58,10 +69,7 @@ class Stage:
 
     def check_account(self, account: str) -> None:
         """Raise UserError when the stage's variables name other accounts than this one."""
-        import hcl2  # here, since it takes 0.2 s that most commands need not wait for
-
-        with self.var_file.open() as file:
-            allowed = [each.strip('"') for each in hcl2.load(file).get("allowed_account_ids", [])]
+        allowed = self.variables.get("allowed_account_ids", [])
         if allowed and account not in allowed:
             raise UserError(
                 f"These credentials are of account {account}, but stage {self.name} belongs to {', '.join(allowed)}. "

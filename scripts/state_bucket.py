@@ -4,6 +4,8 @@ Terraform cannot make the bucket that its own state lives in. Everything here ma
 """
 
 import os
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import boto3
 import typer
@@ -42,23 +44,35 @@ def ensure(stage: Stage, account: str) -> str:
 
 
 def _secure(bucket: str) -> None:
+    """Close, version and encrypt the bucket where it is not: whoever only deploys need not be allowed to."""
     s3 = boto3.client("s3")
-    s3.put_public_access_block(
-        Bucket=bucket,
-        PublicAccessBlockConfiguration={
-            "BlockPublicAcls": True,
-            "BlockPublicPolicy": True,
-            "IgnorePublicAcls": True,
-            "RestrictPublicBuckets": True,
-        },
-    )
-    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    s3.put_bucket_encryption(
-        Bucket=bucket,
-        ServerSideEncryptionConfiguration={
-            "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
-        },
-    )
+    closed = {
+        "BlockPublicAcls": True,
+        "BlockPublicPolicy": True,
+        "IgnorePublicAcls": True,
+        "RestrictPublicBuckets": True,
+    }
+    if _setting(s3.get_public_access_block, bucket).get("PublicAccessBlockConfiguration") != closed:
+        s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=closed)  # type: ignore[arg-type]
+    if _setting(s3.get_bucket_versioning, bucket).get("Status") != "Enabled":
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    if not _setting(s3.get_bucket_encryption, bucket):
+        s3.put_bucket_encryption(
+            Bucket=bucket,
+            ServerSideEncryptionConfiguration={
+                "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+            },
+        )
+
+
+def _setting(ask: Callable[..., Mapping[str, Any]], bucket: str) -> Mapping[str, Any]:
+    """A setting of the bucket; empty where it has none, which some settings tell by an error."""
+    try:
+        return {name: value for name, value in ask(Bucket=bucket).items() if name != "ResponseMetadata"}
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+            raise
+        return {}
 
 
 def main(stage: str = typer.Option("local", help="local, dev or prod")) -> None:

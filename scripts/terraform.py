@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -37,13 +38,30 @@ class Change:
         return "delete" in self.actions
 
 
-class Terraform:
-    """The root module, applied to one stage. Each method raises UserError when Terraform fails."""
+@dataclass(frozen=True)
+class Root:
+    """A root module, and what it is applied with."""
 
-    def __init__(self, stage: Stage, state_bucket: str) -> None:
+    folder: Path
+    name: str
+    """Of its working folder: roots and stages never reconfigure each other."""
+    state_key: str
+    var_file: Path
+
+
+def system(stage: Stage) -> Root:
+    """The system, as a stage has it."""
+    return Root(TERRAFORM, stage.name, stage.state_key, stage.var_file)
+
+
+class Terraform:
+    """A root module, by default the system, applied to one stage. Each method raises UserError when Terraform fails."""
+
+    def __init__(self, stage: Stage, state_bucket: str, root: Root | None = None) -> None:
         self._stage = stage
         self._bucket = state_bucket
-        self._data_dir = stage.folder / "terraform" / stage.name  # its own: stages never reconfigure each other
+        self._root = root or system(stage)
+        self._data_dir = stage.folder / "terraform" / self._root.name
         self._plan_file = self._data_dir / "plan"
         self._changes: list[Change] | None = None
         # Held while this object lives, so that a lock which another deploy left in the local state is known as stale.
@@ -60,26 +78,41 @@ class Terraform:
             "-reconfigure",
             f"-backend-config={self._stage.backend_file}",
             f"-backend-config=bucket={self._bucket}",
+            f"-backend-config=key={self._root.state_key}",
         )
         if code != 0:
             raise UserError(f"terraform init failed.\n{output}")
 
-    def plan(self, *, destroy: bool = False, show: bool = True) -> bool:
-        """Work out and save what has to change; False when nothing has. `show` prints it all, not only the counts."""
-        code, output = self._plan(destroy)
+    def plan(self, *, destroy: bool = False, show: bool = True, lock: bool = True) -> bool:
+        """Work out and save what has to change; False when nothing has. `show` prints it all, not only the counts.
+
+        A plan that nobody will apply needs no `lock`, and so no right to write.
+        """
+        code, output = self._plan(destroy, lock=lock)
         summary = re.search(r"^(Plan: |No changes).*$", output, re.MULTILINE)
         typer.echo(output if show else summary.group(0) if summary else "Only outputs change.")
         return code == _CHANGES
 
-    def _plan(self, destroy: bool) -> tuple[int, str]:
+    def drift(self) -> list[str]:
+        """What was changed behind Terraform's back and a deploy would change back; locks and changes nothing."""
+        self._plan(destroy=False, lock=False)
+        return drifted(self._shown())
+
+    def _shown(self) -> dict[str, Any]:
+        """The saved plan: https://developer.hashicorp.com/terraform/internals/json-format"""
+        _, plan = self._captured("show", "-json", str(self._plan_file), stderr=False)
+        return dict(json.loads(plan))
+
+    def _plan(self, destroy: bool, *, lock: bool = True) -> tuple[int, str]:
         self._changes = None
         code, output = self._captured(
             "plan",
             "-input=false",
             "-detailed-exitcode",
-            f"-var-file={self._stage.var_file}",
+            f"-var-file={self._root.var_file}",
             f"-out={self._plan_file}",
             *(["-destroy"] if destroy else []),
+            *([] if lock else ["-lock=false"]),
         )
         if code not in (_NO_CHANGES, _CHANGES):
             raise UserError(f"terraform plan failed.\n{output}")
@@ -135,7 +168,7 @@ class Terraform:
             if _stream_tags(name) == change.after["tags_all"]:
                 typer.echo(f"Taking over {name}, which an interrupted deploy has left.")
                 code, output = self._captured(
-                    "import", "-input=false", f"-var-file={self._stage.var_file}", change.address, name
+                    "import", "-input=false", f"-var-file={self._root.var_file}", change.address, name
                 )
                 if code != 0:
                     raise UserError(f"terraform import failed.\n{output}")
@@ -148,7 +181,7 @@ class Terraform:
             self._alone.acquire(timeout=0)
         except Timeout:
             return  # somebody is deploying: Terraform will say who
-        boto3.client("s3").delete_object(Bucket=self._bucket, Key=f"{self._stage.state_key}.tflock")
+        boto3.client("s3").delete_object(Bucket=self._bucket, Key=f"{self._root.state_key}.tflock")
 
     def _captured(self, *arguments: str, stderr: bool = True) -> tuple[int, str]:
         with tempfile.TemporaryFile("w+") as output:
@@ -162,7 +195,7 @@ class Terraform:
         command, *options = arguments
         colour = [] if stdout is None and sys.stdout.isatty() else ["-no-color"]
         process = subprocess.Popen(
-            ["terraform", f"-chdir={TERRAFORM}", command, *colour, *options],
+            ["terraform", f"-chdir={self._root.folder}", command, *colour, *options],
             env={**os.environ, "TF_DATA_DIR": str(self._data_dir), "TF_IN_AUTOMATION": "1"},
             stdin=subprocess.DEVNULL,
             stdout=stdout,
@@ -179,6 +212,29 @@ class Terraform:
         if interrupted:
             raise KeyboardInterrupt
         return code
+
+
+def drifted(plan: Mapping[str, Any]) -> list[str]:
+    """The drift in a plan, as Terraform's JSON has it: `<address>: <attribute>, ...` for each resource.
+
+    That is told attribute by attribute, since a plan also shows what is not deployed yet, and the world moves by
+    itself in attributes that the code does not set.
+    """
+    would_change = {change["address"]: _changed(change) for change in plan.get("resource_changes", [])}
+    found = {
+        moved["address"]: _changed(moved) & would_change.get(moved["address"], set())
+        for moved in plan.get("resource_drift", [])
+    }
+    return [f"{address}: {', '.join(sorted(names))}" for address, names in sorted(found.items()) if names]
+
+
+def _changed(resource: Mapping[str, Any]) -> set[str]:
+    """The attributes that a change of a resource is about; "all of it" where it was or would be deleted or made."""
+    before, after = resource["change"]["before"], resource["change"]["after"]
+    if before is None or after is None:
+        return {"all of it"} if before != after else set()
+    unknown = resource["change"].get("after_unknown", {})
+    return {name for name in before | after if before.get(name) != after.get(name) and not unknown.get(name)}
 
 
 def _stream_tags(name: str) -> dict[str, str] | None:

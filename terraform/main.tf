@@ -9,6 +9,8 @@
 
 data "aws_caller_identity" "current" {}
 
+data "aws_partition" "current" {}
+
 data "aws_region" "current" {}
 
 locals {
@@ -17,6 +19,12 @@ locals {
     "${lower(var.name_prefix)}game-score-failures",
     data.aws_caller_identity.current.account_id,
     data.aws_region.current.name,
+  ])
+
+  # By name, so that no tfvars holds an account's id.
+  permissions_boundary_arn = one([
+    for name in var.permissions_boundary[*] :
+    "arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}:policy/${name}"
   ])
 
   # What ProcessKinesisRecords needs to store score events, and to park those that are wrong.
@@ -52,6 +60,8 @@ module "process_kinesis_records" {
   reserved_concurrency = var.process_kinesis_records.reserved_concurrency
   log_retention_days   = var.log_retention_days
   kms_key_arn          = var.kms_key_arn
+
+  permissions_boundary_arn = local.permissions_boundary_arn
 
   environment = local.ingestion.environment
 
@@ -96,6 +106,8 @@ module "aggregate_scores_by_user" {
   reserved_concurrency = var.aggregate_scores_by_user.reserved_concurrency
   log_retention_days   = var.log_retention_days
   kms_key_arn          = var.kms_key_arn
+
+  permissions_boundary_arn = local.permissions_boundary_arn
 
   environment = {
     TOTALS_TABLE   = module.scores_by_user.name

@@ -178,6 +178,12 @@ variable "log_retention_days" {
   nullable    = false
 }
 
+variable "permissions_boundary" {
+  description = "Name of the policy that bounds the functions' roles, as `make bootstrap` prints it: the deploy role makes no role without it. Null for none."
+  type        = string
+  default     = null
+}
+
 variable "alarms" {
   description = <<-EOT
     What watches the system (see modules/monitoring).

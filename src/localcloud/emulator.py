@@ -59,7 +59,9 @@ def main() -> None:
     keep_tags_of_new_streams(kinesis)
     keep_closed_shards(kinesis)
     expire_from_the_front(kinesis)
-    authorise_table_streams_by_arn(iam_actions, dynamodb_streams)
+    authorise_by_arn(iam_actions, dynamodb_streams)
+    name_lambdas_actions(iam_actions)
+    tell_conditions_of_roles_and_mappings(iam_actions, iam_evaluator, iam, lambda_svc)
     keep_alarms_whole(cloudwatch)
     evaluate_alarms_by_dimensions(cloudwatch)
     take_loopback_for_tls(app)
@@ -234,24 +236,119 @@ def keep_tags_of_new_streams(kinesis: Any) -> None:
     replace(kinesis, _create_stream=create_stream)
 
 
-def authorise_table_streams_by_arn(iam_actions: Any, dynamodb_streams: Any) -> None:
-    """Ask whether a table's stream may be read of that stream, as AWS does.
+def authorise_by_arn(iam_actions: Any, dynamodb_streams: Any) -> None:
+    """Ask whether a request is allowed of the resource that AWS asks it of.
 
-    ministack asks it of `*`, so that a policy which names the stream would grant nothing.
+    For some, ministack asks it of `*`, so that a policy which names the resource would grant nothing: the reads of a
+    table's stream, the creation of a function, tags, log groups, alarms and dashboards.
     """
     require(iam_actions, "extract_resource_arn")
     require(dynamodb_streams, "_decode_iterator")
     extract = iam_actions.extract_resource_arn
 
     def extract_resource_arn(service: str, *request: Any) -> str:
-        _, _, headers, body, *_ = request
-        if not headers.get("x-amz-target", "").startswith("DynamoDBStreams_"):
-            return str(extract(service, *request))
-        asked: dict[str, Any] = json.loads(body or b"{}")
-        iterator: dict[str, Any] = dynamodb_streams._decode_iterator(asked.get("ShardIterator", "")) or {}
-        return str(asked.get("StreamArn") or iterator.get("arn") or "*")
+        _, path, headers, body, query, region, account = request
+        asked = str(extract(service, *request))
+        if asked == "*" and service in ("monitoring", "sns"):
+            return _named_by_query(query, region, account)
+        target, _, operation = headers.get("x-amz-target", "").partition(".")
+        if (asked != "*" and not target.startswith("DynamoDBStreams_")) or not body.startswith(b"{"):
+            return asked
+        parameters: dict[str, Any] = json.loads(body)
+        if target.startswith("DynamoDBStreams_"):
+            iterator: dict[str, Any] = dynamodb_streams._decode_iterator(parameters.get("ShardIterator", "")) or {}
+            return str(parameters.get("StreamArn") or iterator.get("arn") or "*")
+        if operation == "DescribeLogGroups":
+            return f"arn:aws:logs:{region}:{account}:log-group:*"
+        if service == "lambda" and path.endswith("/functions"):
+            return f"arn:aws:lambda:{region}:{account}:function:{parameters.get('FunctionName')}"
+        return str(parameters.get("ResourceArn") or "*")
 
     replace(iam_actions, extract_resource_arn=extract_resource_arn)
+
+
+def _named_by_query(query: dict[str, Any], region: str, account: str) -> str:
+    """The alarm, dashboard, topic or subscription that a request of the Query protocol names; `*` for none.
+
+    DescribeAlarms is authorised against the alarms that it asks for, and all when it names none.
+    """
+
+    def value(name: str) -> str:
+        found = query.get(name, "")
+        return str(found[0] if isinstance(found, list) else found)
+
+    alarm = f"arn:aws:cloudwatch:{region}:{account}:alarm:"
+    if arn := value("ResourceArn") or value("ResourceARN") or value("SubscriptionArn"):
+        return arn
+    if dashboard := value("DashboardName") or value("DashboardNames.member.1"):
+        return f"arn:aws:cloudwatch::{account}:dashboard/{dashboard}"
+    if name := value("AlarmNames.member.1"):
+        return alarm + name
+    return f"{alarm}*" if value("Action") == "DescribeAlarms" else "*"
+
+
+def name_lambdas_actions(iam_actions: Any) -> None:
+    """Ask for the action that a request to Lambda is, as botocore's model names it.
+
+    ministack asks for ListEventSourceMappings where one mapping is read, for nothing at all where one is changed, and
+    for GetFunction or the like for most of what is new.
+    """
+    require(iam_actions, "_lambda_action", "_load_botocore_routes")
+    guess: Callable[[str, str], str | None] = iam_actions._lambda_action
+    routes: list[tuple[Any, ...]] = iam_actions._load_botocore_routes("lambda")  # the most specific come first
+    other_names = {"Invoke": "InvokeFunction"}
+
+    def lambda_action(method: str, path: str) -> str | None:
+        for route_method, route, operation, *_ in routes:
+            if route_method == method and route.match(path.rstrip("/")):
+                return other_names.get(operation, str(operation))
+        return guess(method, path)
+
+    replace(iam_actions, _lambda_action=lambda_action)
+
+
+def tell_conditions_of_roles_and_mappings(iam_actions: Any, iam_evaluator: Any, iam: Any, lambda_svc: Any) -> None:
+    """Fill in iam:PermissionsBoundary and lambda:FunctionArn, and ask for iam:PassRole where a function gets a role.
+
+    Without the first two, a policy that is limited by them would grant nothing; without the last, one that lacks it
+    would grant all.
+    """
+    require(iam_actions, "request_tag_context", "_query_param")
+    require(iam_evaluator, "enforce")
+    require(iam, "_roles")
+    require(lambda_svc, "_esms", "_func_arn")
+    tags, enforce, query = iam_actions.request_tag_context, iam_evaluator.enforce, iam_actions._query_param
+    passed_role = "localcloud:PassedRole"
+
+    def request_context(service: str, action: str, body: bytes, parameters: dict[str, Any]) -> dict[str, Any]:
+        context: dict[str, Any] = tags(service, action, body, parameters)
+        if service == "iam":
+            role = iam._roles.get(query(parameters, "RoleName")) or {}
+            boundary = query(parameters, "PermissionsBoundary") or role.get("PermissionsBoundary")
+            return context | ({"iam:PermissionsBoundary": boundary} if boundary else {})
+        if action == "lambda:CreateEventSourceMapping":
+            function = json.loads(body)["FunctionName"]
+            arn = function if function.startswith("arn:") else lambda_svc._func_arn(function)
+            return context | {"lambda:FunctionArn": arn}
+        if action in ("lambda:CreateFunction", "lambda:UpdateFunctionConfiguration"):
+            role_arn = json.loads(body).get("Role")
+            return context | ({passed_role: role_arn} if role_arn else {})
+        return context
+
+    def ask(key: str, action: str, service: str, region: str, resource_arn: str = "*", **more: Any) -> Any:
+        context: dict[str, Any] = dict(more.pop("service_context", None) or {})
+        if ":event-source-mapping:" in resource_arn:
+            mapping = lambda_svc._esms.get(resource_arn.rpartition(":")[2]) or {}
+            context |= {"lambda:FunctionArn": mapping["FunctionArn"]} if mapping else {}
+        denied = enforce(key, action, service, region, resource_arn=resource_arn, service_context=context, **more)
+        if denied or passed_role not in context:
+            return denied
+        to_lambda = {"iam:PassedToService": "lambda.amazonaws.com"}
+        role = context[passed_role]
+        return enforce(key, "iam:PassRole", "iam", region, resource_arn=role, service_context=to_lambda)
+
+    replace(iam_actions, request_tag_context=request_context)
+    replace(iam_evaluator, enforce=ask)
 
 
 def keep_alarms_whole(cloudwatch: Any) -> None:

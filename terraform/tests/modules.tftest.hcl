@@ -4,8 +4,14 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
-# Of the trigger.
+# Of the trigger and of the deployer.
 variables {
+  stage                   = "dev"
+  name_prefix             = "dev-"
+  github_repository       = "octo-org/scores"
+  oidc_provider_arn       = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
+  state_bucket_arn        = "arn:aws:s3:::stream-processing-tfstate-123456789012-eu-central-1"
+  state_key               = "stream-processing/dev.tfstate"
   event_source_arn        = "arn:aws:kinesis:eu-central-1:123456789012:stream/Demo-Stream"
   function_arn            = "arn:aws:lambda:eu-central-1:123456789012:function:ProcessKinesisRecords:live"
   failure_destination_arn = "arn:aws:s3:::game-score-failures"
@@ -670,4 +676,83 @@ run "failure_store_takes_failures_from_a_writer_and_gives_none_back" {
     }
     error_message = "Failures go to a bucket of this account, and the key is used through S3 alone."
   }
+}
+
+# deployer
+
+run "deployer_trusts_the_stages_environment_and_main" {
+  command = plan
+
+  module {
+    source = "./modules/deployer"
+  }
+
+  assert {
+    condition     = local.claims == { deploy = ["environment:dev"], plan = ["ref:refs/heads/main"] }
+    error_message = "Only the environment deploys, and only main plans, unless pull requests may."
+  }
+
+  assert {
+    condition     = data.aws_iam_policy_document.trust["deploy"].statement[0].condition[*].test == tolist(["StringEquals", "StringEquals"])
+    error_message = "Audience and subject are compared whole."
+  }
+}
+
+run "deployer_lets_pull_requests_plan_when_asked" {
+  command = plan
+
+  module {
+    source = "./modules/deployer"
+  }
+
+  variables {
+    plan_on_pull_requests = true
+  }
+
+  assert {
+    condition     = local.claims == { deploy = ["environment:dev"], plan = ["ref:refs/heads/main", "pull_request"] }
+    error_message = "Pull requests plan, and do not deploy."
+  }
+}
+
+run "deployer_refuses_to_reach_the_whole_account" {
+  command = plan
+
+  module {
+    source = "./modules/deployer"
+  }
+
+  variables {
+    name_prefix = ""
+  }
+
+  expect_failures = [var.name_prefix]
+}
+
+run "deployer_refuses_a_prefix_that_reaches_its_own_roles" {
+  command = plan
+
+  module {
+    source = "./modules/deployer"
+  }
+
+  variables {
+    name_prefix = "stream-"
+  }
+
+  expect_failures = [var.name_prefix]
+}
+
+run "deployer_refuses_a_stage_whose_name_leaves_no_room" {
+  command = plan
+
+  module {
+    source = "./modules/deployer"
+  }
+
+  variables {
+    stage = "a-stage-of-a-long-name"
+  }
+
+  expect_failures = [var.stage]
 }

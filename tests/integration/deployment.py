@@ -64,9 +64,9 @@ class Deployment:
         self._terraform.variables |= variables
         self._call("apply", skip_plan=True)
 
-    def plan(self) -> str:
+    def plan(self, *, lock: bool = True) -> str:
         """What another apply would change; empty for nothing."""
-        code, output, errors = self._terraform.plan()  # 0: no change, 1: failed, 2: a change
+        code, output, errors = self._terraform.plan(lock=lock)  # 0: no change, 1: failed, 2: a change
         assert code in (0, 2), f"terraform plan failed:\n{errors}"
         return str(output) if code else ""
 

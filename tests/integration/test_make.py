@@ -10,9 +10,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import pytest
 
-from localcloud.cloud import LocalCloud
+from localcloud.cloud import CREDENTIAL, HOST, REGION, LocalCloud
 from tests.integration.shell import Shell
 from tests.waiting import eventually
 
@@ -59,6 +60,17 @@ def take_the_tour(shell: Shell) -> None:
             assert done.returncode == 0, done.stderr
 
 
+def change_memory_by_hand(shell: Shell, megabytes: int) -> None:
+    """Change a function as somebody does in the console."""
+    boto3.client(
+        "lambda",
+        endpoint_url=f"http://{HOST}:{shell.port}",
+        region_name=REGION,
+        aws_access_key_id=CREDENTIAL,
+        aws_secret_access_key=CREDENTIAL,
+    ).update_function_configuration(FunctionName="ProcessKinesisRecords", MemorySize=megabytes)
+
+
 def test_a_stage_lives_through_interrupts_repeats_and_its_destruction(shell: Shell) -> None:
     code, output = shell.make("output")
     assert code != 0
@@ -85,6 +97,16 @@ def test_a_stage_lives_through_interrupts_repeats_and_its_destruction(shell: She
     code, output = shell.make("--silent", "output")
     assert code == 0, output
     assert json.loads(output)["stream"]["name"] == "Demo-Stream"
+
+    code, output = shell.make("drift")
+    assert code == 0, output
+    assert "No drift" in output
+
+    change_memory_by_hand(shell, 512)
+    code, output = shell.make("drift")
+    assert code == 2, output
+    drifted = [line for line in output.splitlines() if line.startswith("  module.")]
+    assert drifted == ["  module.process_kinesis_records.aws_lambda_function.this: memory_size"]
 
     code, output = shell.make("destroy")
     assert code == 0, output
@@ -152,6 +174,12 @@ def test_env_points_a_shell_at_the_stage(shell: Shell) -> None:
             "error: No AWS account to use for stage dev",
         ),
         (["deploy", "PYTHON=no-such-python", "VENV=.venv/.never"], {}, "error: Python 3.11 or later is needed"),
+        (
+            ["bootstrap", "STAGE=dev", "GITHUB=o/n", "PULL_REQUESTS=true"],
+            {},
+            "error: PULL_REQUESTS=true is neither yes",
+        ),
+        (["bootstrap", "GITHUB=octo/scores"], {}, "error: GitHub cannot reach the local cloud. Choose a stage in AWS"),
         (["terraform-ready"], {"PATH": "/usr/bin:/bin"}, "error: terraform is not installed. Get 1.11 or later"),
     ],
 )

@@ -86,6 +86,12 @@ variable "log_retention_days" {
   }
 }
 
+variable "permissions_boundary_arn" {
+  description = "ARN of the policy that bounds the function's role, whatever it is granted; null for none."
+  type        = string
+  default     = null
+}
+
 variable "reserved_concurrency" {
   description = "Executions that are kept for this function out of the account's, and that it cannot exceed; null to share them all."
   type        = number

@@ -4,6 +4,10 @@ mock_data "aws_caller_identity" {
   defaults = { account_id = "123456789012" }
 }
 
+mock_data "aws_partition" {
+  defaults = { partition = "aws" }
+}
+
 mock_data "aws_region" {
   defaults = { name = "eu-central-1" }
 }
@@ -43,8 +47,12 @@ mock_resource "aws_s3_bucket" {
   defaults = { arn = "arn:aws:s3:::game-score-failures" }
 }
 
-mock_data "aws_partition" {
-  defaults = { partition = "aws" }
+mock_resource "aws_iam_openid_connect_provider" {
+  defaults = { arn = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com" }
+}
+
+mock_resource "aws_iam_policy" {
+  defaults = { arn = "arn:aws:iam::123456789012:policy/stream-processing-dev-boundary-eu-central-1" }
 }
 
 mock_resource "aws_sns_topic" {

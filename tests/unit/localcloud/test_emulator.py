@@ -32,6 +32,7 @@ def test_a_version_that_renames_its_pollers_does_not_start() -> None:
         emulator.keep_stream_settings,
         emulator.keep_closed_shards,
         emulator.expire_from_the_front,
+        emulator.name_lambdas_actions,
         emulator.keep_alarms_whole,
         emulator.evaluate_alarms_by_dimensions,
         emulator.take_the_account_for_its_services,

@@ -1,0 +1,33 @@
+"""Find what was changed by hand: `make drift [STAGE=local|dev|prod]`."""
+
+import os
+import sys
+
+import typer
+
+from scripts.command import run
+from scripts.deploy import reach
+from scripts.stage import resolve
+
+_DRIFT = 2
+
+
+def main(stage: str = typer.Option("local", help="local, dev or prod")) -> None:
+    """Find what was changed behind Terraform's back and a deploy would change back; exit code 2 when there is some.
+
+    What is in the code but not deployed yet is no drift: `make plan` shows it.
+    """
+    target = resolve(stage, os.environ)
+    found = reach(target).drift()
+    if not found:
+        typer.echo("No drift: nothing that is deployed was changed by hand.")
+        return
+    typer.echo("Changed by hand, and a deploy would change it back:")
+    for each in found:
+        typer.echo(f"  {each}")
+    typer.echo(f"Put it into the code, or take it back: make deploy STAGE={target.name}")
+    sys.exit(_DRIFT)
+
+
+if __name__ == "__main__":
+    run(main)
