@@ -118,8 +118,9 @@ def _what_next(stage: Stage, outputs: Mapping[str, Any]) -> str:
     return f"""{ready}
 {outputs["github"]["repository"]} may deploy stage {stage.name}. What is left to do:
 
-In terraform/stages/{stage.name}.tfvars, since the deploy role makes no role without it:
+In terraform/stages/{stage.name}.tfvars, since the deploy role makes no role without the one, and no key at all:
   permissions_boundary = "{deployer["permissions_boundary"]}"
+  alarms = {{ kms_key_arn = "{deployer["alarms_key_arn"]}" }}     # with what else stands in alarms
 
 On GitHub, the environment {stage.name} (docs/ci.md), and these variables of the repository:
   {variable}_DEPLOY_ROLE  {deployer["deploy_role_arn"]}

@@ -678,6 +678,32 @@ run "failure_store_takes_failures_from_a_writer_and_gives_none_back" {
   }
 }
 
+# alarms_key
+
+run "alarms_key_is_used_by_cloudwatch_for_alarms_of_these_names_alone" {
+  command = plan
+
+  module {
+    source = "./modules/alarms_key"
+  }
+
+  variables {
+    description = "Encrypts the alarms of stage dev"
+    name_prefix = "dev-"
+  }
+
+  assert {
+    condition = (
+      aws_kms_key.this.enable_key_rotation
+      && { for one in data.aws_iam_policy_document.key.statement[1].condition : one.variable => one.values[0] } == {
+        "aws:SourceAccount" = "123456789012"
+        "aws:SourceArn"     = "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:dev-*"
+      }
+    )
+    error_message = "The key rotates, and no other alarm is encrypted with it."
+  }
+}
+
 # deployer
 
 run "deployer_trusts_the_stages_environment_and_main" {

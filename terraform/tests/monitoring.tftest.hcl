@@ -57,7 +57,7 @@ run "watches_everything_by_default" {
   }
 
   assert {
-    condition     = aws_sns_topic.this.kms_master_key_id == aws_kms_key.own["topic"].arn && aws_kms_key.own["topic"].enable_key_rotation
+    condition     = aws_sns_topic.this.kms_master_key_id == module.key["topic"].arn
     error_message = "Alarms are encrypted with a key that CloudWatch may use."
   }
 }
@@ -116,7 +116,7 @@ run "a_stage_chooses_what_it_hears_of_and_who_does" {
   }
 
   assert {
-    condition     = length(aws_kms_key.own) == 0 && endswith(aws_sns_topic.this.kms_master_key_id, "555555555555")
+    condition     = length(module.key) == 0 && endswith(aws_sns_topic.this.kms_master_key_id, "555555555555")
     error_message = "With a key of the team's there is none of the module's own."
   }
 }

@@ -162,7 +162,7 @@ def test_the_deploy_role_deploys_uses_and_destroys_its_stage_and_the_plan_role_p
     variables = {
         "permissions_boundary": account.deployer["permissions_boundary"],
         # The role makes no keys: docs/decisions/0007.
-        "alarms": {"kms_key_arn": boto3.client("kms").create_key()["KeyMetadata"]["Arn"]},
+        "alarms": {"kms_key_arn": account.deployer["alarms_key_arn"]},
     }
     with at_work(deployer):
         deployment = Deployment(account.stage, PREFIX, variables)

@@ -336,7 +336,7 @@ def table_is_encrypted(table: Resource, everything: Sequence[Resource]) -> Compl
 def topic_is_encrypted(topic: Resource, everything: Sequence[Resource]) -> Complaints:
     """With a key; one of the topic's module, when its name is not known yet."""
     known = "kms_master_key_id" in topic.values
-    made = any(each.type == "aws_kms_key" and each.module == topic.module for each in everything)
+    made = any(each.type == "aws_kms_key" and each.module.startswith(topic.module) for each in everything)
     if not (topic.values["kms_master_key_id"] if known else made):
         yield "is not encrypted: set kms_master_key_id"
 

@@ -34,6 +34,9 @@ locals {
 
   state = "${var.state_bucket_arn}/${var.state_key}"
 
+  # What the stage's resources may be encrypted with.
+  keys = concat(var.kms_key_arns, [module.alarms_key.arn])
+
   # The claim that says which of a repository's workflows asks:
   # https://docs.github.com/en/actions/reference/security/oidc
   claims = {
@@ -443,15 +446,19 @@ data "aws_iam_policy_document" "deploy" {
   }
 
   # What a service asks of whoever gives it a key. Keys that AWS manages need no grant.
-  dynamic "statement" {
-    for_each = length(var.kms_key_arns) > 0 ? [var.kms_key_arns] : []
-
-    content {
-      sid       = "Keys"
-      actions   = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"]
-      resources = statement.value
-    }
+  statement {
+    sid       = "Keys"
+    actions   = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"]
+    resources = local.keys
   }
+}
+
+# The deploy role makes no keys (docs/decisions/0007), so the one that the stage's alarms need is made here.
+module "alarms_key" {
+  source = "../alarms_key"
+
+  description = "Encrypts the alarms of stage ${var.stage}"
+  name_prefix = var.name_prefix
 }
 
 # What `make smoke` does: a record in, its total out, both removed.

@@ -14,3 +14,8 @@ output "permissions_boundary" {
   description = "Name of the policy that bounds every role which the deploy role makes."
   value       = aws_iam_policy.boundary.name
 }
+
+output "alarms_key_arn" {
+  description = "ARN of the key that the stage's alarms are to be encrypted with."
+  value       = module.alarms_key.arn
+}

@@ -27,13 +27,11 @@ locals {
     }
   }
 
-  # A key of this module's own, unless another is given: CloudWatch cannot publish with alias/aws/sns, whose policy is
-  # AWS's, lets no service use it, and cannot be changed:
-  # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#compatibility-with-aws-services
+  # A key of this module's own, unless another is given.
   own_keys = var.kms_key_arn == null ? toset(["topic"]) : toset([])
 
   # Not coalesce, which fails where an interrupted deploy has left a key without its ARN in the state.
-  kms_key_arn = var.kms_key_arn == null ? one(values(aws_kms_key.own)[*].arn) : var.kms_key_arn
+  kms_key_arn = var.kms_key_arn == null ? one(values(module.key)[*].arn) : var.kms_key_arn
 }
 
 resource "aws_sns_topic" "this" {
@@ -96,51 +94,10 @@ resource "aws_sns_topic_subscription" "email" {
   endpoint  = each.value
 }
 
-resource "aws_kms_key" "own" {
+module "key" {
+  source   = "../alarms_key"
   for_each = local.own_keys
 
-  description             = "Encrypts the alarms of ${var.name}"
-  enable_key_rotation     = true
-  deletion_window_in_days = 7
-  policy                  = data.aws_iam_policy_document.key.json
-}
-
-# In a key's policy "*" is that key: https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-overview.html
-data "aws_iam_policy_document" "key" {
-  #checkov:skip=CKV_AWS_109: In a key's policy "*" is that key, and its account manages it.
-  #checkov:skip=CKV_AWS_111: In a key's policy "*" is that key, and its account manages it.
-  #checkov:skip=CKV_AWS_356: In a key's policy "*" is that key.
-
-  # Without this no role of the account could manage the key, or delete it.
-  statement {
-    sid       = "ManageByAccount"
-    actions   = ["kms:*"]
-    resources = ["*"]
-
-    principals {
-      type        = "AWS"
-      identifiers = ["arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}:root"]
-    }
-  }
-
-  statement {
-    sid       = "EncryptAlarms"
-    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
-    resources = ["*"]
-
-    principals {
-      type        = "Service"
-      identifiers = ["cloudwatch.amazonaws.com"]
-    }
-
-    dynamic "condition" {
-      for_each = local.source_conditions
-
-      content {
-        test     = condition.value.test
-        variable = condition.key
-        values   = [condition.value.value]
-      }
-    }
-  }
+  description = "Encrypts the alarms of ${var.name}"
+  name_prefix = "${var.name}-"
 }
