@@ -151,7 +151,7 @@ def test_a_destroy_of_protected_tables_removes_nothing(prod: Prod) -> None:
 
 
 def test_of_two_deploys_at_once_one_is_told_who_holds_the_lock(prod: Prod) -> None:
-    with prod.start("plan", **prod.environment) as first, prod.start("plan", **prod.environment) as second:
+    with prod.start("deploy", **prod.environment) as first, prod.start("deploy", **prod.environment) as second:
         outputs = [process.communicate(timeout=120)[0] for process in (first, second)]
 
     (refused,) = (output for output in outputs if "error:" in output)
