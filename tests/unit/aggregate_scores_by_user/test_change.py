@@ -153,7 +153,9 @@ def test_a_stale_change_folds_into_the_later_one_before_it() -> None:
     assert fold([later, stale]) == {"1": later}
 
 
-ODD = st.sampled_from(["1", "0", "07", "-1", "1.5", ".", "", "1_0", "\u0661", "9" * 41, 1, None, [], {}, True])
+ODD: st.SearchStrategy[Any] = st.sampled_from(
+    ["1", "0", "07", "-1", "1.5", ".", "", "1_0", "\u0661", "9" * 41, 1, None, [], {}, True]
+)
 
 
 @given(st.tuples(ODD, ODD, ODD, ODD, ODD, st.sampled_from(["INSERT", "MODIFY", "REMOVE", "INVENTED", [], None])))
