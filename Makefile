@@ -101,7 +101,7 @@ cloud-down: $(VENV) ## Stop the local cloud, with everything in it
 	@$(RUN) scripts.cloud down
 
 ##@ Change it
-.PHONY: test test-unit test-terraform test-integration soak mutants parity check format package hooks lock clean
+.PHONY: test test-unit test-terraform test-integration histories mutants bench bench-quick parity check format package hooks lock clean
 test: $(VENV) terraform-ready package test-terraform ## Run all tests
 	@.venv/bin/pytest $(ARGS)
 
@@ -114,11 +114,17 @@ test-terraform: terraform-init package ## Test the modules, against a mocked pro
 test-integration: $(VENV) terraform-ready package ## Apply, use and destroy the system on a local cloud of its own
 	@.venv/bin/pytest tests/integration $(ARGS)
 
-soak: $(VENV) ## Try many more random histories than make test does (HISTORIES=100000)
+histories: $(VENV) ## Try many more random histories than make test does (HISTORIES=100000)
 	@HISTORIES=$(or $(HISTORIES),100000) .venv/bin/pytest tests/property tests/simulation $(ARGS)
 
 mutants: $(VENV) ## Break the counting in the ways that matter, and show that the tests notice
 	@$(RUN) scripts.mutation_check
+
+bench: $(VENV) terraform-ready package ## Measure us beside what one would pick instead, for docs/performance.md (ONLY=rates,memory)
+	@$(RUN) bench $(call options,ONLY)
+
+bench-quick: $(VENV) package ## Fail when requests, write units, imports or CPU ratios are not what they were
+	@$(RUN) bench --quick
 
 parity: $(VENV) ## Write docs/local-cloud-parity.md, which compares the local cloud's stream mappings with AWS's
 	@$(RUN) scripts.parity_report
