@@ -101,7 +101,7 @@ cloud-down: $(VENV) ## Stop the local cloud, with everything in it
 	@$(RUN) scripts.cloud down
 
 ##@ Change it
-.PHONY: test test-unit test-terraform test-integration histories mutants bench bench-quick parity check format package hooks lock clean
+.PHONY: test test-unit test-terraform test-integration histories soak mutants bench bench-quick parity check format package hooks lock clean
 test: $(VENV) terraform-ready package test-terraform ## Run all tests
 	@.venv/bin/pytest $(ARGS)
 
@@ -116,6 +116,9 @@ test-integration: $(VENV) terraform-ready package ## Apply, use and destroy the 
 
 histories: $(VENV) ## Try many more random histories than make test does (HISTORIES=100000)
 	@HISTORIES=$(or $(HISTORIES),100000) .venv/bin/pytest tests/property tests/simulation $(ARGS)
+
+soak: $(VENV) terraform-ready package ## Load a system of its own for ten minutes, with faults (SOAK_SECONDS=600)
+	@SOAK_SECONDS=$(or $(SOAK_SECONDS),600) .venv/bin/pytest -s tests/integration/test_soak.py $(ARGS)
 
 mutants: $(VENV) ## Break the counting in the ways that matter, and show that the tests notice
 	@$(RUN) scripts.mutation_check

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from bench import cold_start, records, report, verdicts, writing
+from bench import cold_start, deploying, engine, plots, records, report, scaling, verdicts, writing
 from bench.measuring import Findings, Row
 from scripts.command import UserError, run
 
@@ -17,6 +17,9 @@ BENCHMARKS: dict[str, Callable[[], Findings]] = {
     "rates": writing.rates,
     "memory": records.memory,
     "verdicts": verdicts.measure,
+    "scaling": scaling.measure,
+    "engine": engine.measure,
+    "deploy": deploying.measure,
 }
 QUICK: dict[str, Callable[[], Findings]] = {
     "cold-start": lambda: cold_start.measure(repetitions=7),
@@ -41,7 +44,9 @@ def main(
         if missed:
             raise UserError("Missed: " + "; ".join(_line(row) for row in missed))
         return
-    report.write(report.keep(found))
+    everything = report.keep(found)
+    report.write(everything)
+    plots.draw(everything, report.PICTURES)
     typer.echo(f"Wrote {report.DOCUMENT}")
 
 
