@@ -40,7 +40,7 @@ def write(found: Mapping[str, Findings]) -> None:
     text = DOCUMENT.read_text()
     for name, block in blocks.items():
         text, count = re.subn(
-            rf"(<!-- {name} -->\n).*?(\n<!-- end of {name} -->)",
+            rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)",
             partial(_refilled, block),
             text,
             flags=re.DOTALL,
@@ -51,7 +51,7 @@ def write(found: Mapping[str, Findings]) -> None:
 
 
 def _refilled(block: str, place: "re.Match[str]") -> str:
-    return place[1] + block + place[2]
+    return f"{place[1]}{block}\n{place[2]}"
 
 
 def where() -> dict[str, str]:
