@@ -4,11 +4,12 @@ from functools import partial
 from typing import Any
 
 from bench.costs import CORE_MB
-from bench.endpoint import endpoint
+from bench.endpoint import Endpoint, endpoint
 from bench.events import Context, table_event, table_records
 from bench.measuring import Findings, cpu, medians, wall
-from bench.peers import ours
-from bench.writing import LATENCIES, RECORDS, USERS, client_of, function
+from bench.peers import Handler, ours
+from bench.writing import LATENCIES, RECORDS, USERS, client_of, counted, function
+from handlers.shared.lambda_types import DynamoDBEvent
 
 BATCHES = (100, 200, 500, 1000, 2000, 5000, 10_000)
 USER_COUNTS = (1, 10, 100, 1000, 10_000)
@@ -27,12 +28,9 @@ def measure(repetitions: int = 3) -> Findings:
         server.account(**LATENCIES)
         by_size = {size: _seconds(partial(handler, event, Context()), repetitions) for size, event in sizes.items()}
         by_users = {name: _seconds(partial(handler, event, Context()), repetitions) for name, event in users.items()}
-        requests = {}
-        for name, event in users.items():
-            server.account(**LATENCIES)
-            handler(event, Context())
-            account = server.account(**LATENCIES)
-            requests[name] = {"requests": account.total, "write_units": account.write_units}
+        units_by_size = {size: _units(server, handler, event) for size, event in sizes.items()}
+        units_by_users = {name: _units(server, handler, event) for name, event in users.items()}
+        server.account(**LATENCIES)
         by_concurrency = {
             threads: _seconds(partial(function(ours.PEER, threads), sizes[RECORDS], Context()), repetitions)
             for threads in CONCURRENCIES
@@ -41,9 +39,12 @@ def measure(repetitions: int = 3) -> Findings:
         cpu_seconds = medians({"cpu": cpu(work)}, repetitions)["cpu"]
     return Findings(
         data={
-            "batch": {str(size): {"records_a_second": size / each, "seconds": each} for size, each in by_size.items()},
+            "batch": {
+                str(size): {"records_a_second": size / each, "seconds": each, "write_units": units_by_size[size]}
+                for size, each in by_size.items()
+            },
             "users": {
-                name: {"records_a_second": RECORDS / each, "seconds": each, **requests[name]}
+                name: {"records_a_second": RECORDS / each, "seconds": each, "write_units": units_by_users[name]}
                 for name, each in by_users.items()
             },
             "concurrency": {
@@ -60,3 +61,8 @@ def measure(repetitions: int = 3) -> Findings:
 
 def _seconds(work: Any, repetitions: int) -> float:
     return medians({"": wall(work)}, repetitions)[""]
+
+
+def _units(server: Endpoint, handler: Handler, event: DynamoDBEvent) -> float:
+    """Write units a record."""
+    return counted(server, handler, event).write_units / len(event["Records"])

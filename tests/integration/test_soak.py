@@ -33,9 +33,9 @@ def test_a_steady_load_with_faults_ends_exact_with_memory_flat_and_lag_bounded(s
     writes = ["--n", str(RATE * SECONDS), "--rate", str(RATE), "--users", "50", "--via", "table"]
 
     with faults_before_dynamodb(system, tmp_path) as proxy:
-        producer = system.start("put_scores", *writes, "--mix", "insert:80,update:15,delete:5", "--json")
-        sizes = watch(system, producer)
-        assert producer.returncode == 0, producer.communicate()
+        with system.start("put_scores", *writes, "--mix", "insert:80,update:15,delete:5", "--json") as producer:
+            sizes = watch(system, producer)
+        assert producer.returncode == 0
         eventually(lambda: system.command("reconcile", "--pause", "1").returncode == 0, what="exact totals", seconds=60)
         happened = fired(proxy)
 
