@@ -113,7 +113,7 @@ cloud-down: $(VENV) ## Stop the local cloud, with everything in it
 	@$(RUN) scripts.cloud down
 
 ##@ Change it
-.PHONY: test test-unit test-terraform test-integration soak mutants docs check format package hooks lock clean
+.PHONY: test test-unit test-terraform test-integration histories soak mutants bench bench-quick docs check format package hooks lock clean
 test: $(VENV) terraform-ready package test-terraform ## Run all tests
 	@.venv/bin/pytest $(ARGS)
 
@@ -127,11 +127,20 @@ test-terraform: terraform-init package ## Test the modules, against a mocked pro
 test-integration: $(VENV) terraform-ready package ## Apply, use and destroy the system on a local cloud of its own
 	@.venv/bin/pytest tests/integration $(ARGS)
 
-soak: $(VENV) ## Try many more random histories than make test does (HISTORIES=100000)
+histories: $(VENV) ## Try many more random histories than make test does (HISTORIES=100000)
 	@HISTORIES=$(or $(HISTORIES),100000) .venv/bin/pytest tests/property tests/simulation $(ARGS)
+
+soak: $(VENV) terraform-ready package ## Load a system of its own for ten minutes, with faults (SOAK_SECONDS=600)
+	@SOAK_SECONDS=$(or $(SOAK_SECONDS),600) .venv/bin/pytest -s tests/integration/test_soak.py $(ARGS)
 
 mutants: $(VENV) ## Break the counting in the ways that matter, and show that the tests notice
 	@$(RUN) scripts.mutation_check
+
+bench: $(VENV) terraform-ready package ## Measure us beside what one would pick instead, for docs/performance.md (ONLY=rates,memory)
+	@$(RUN) bench $(call options,ONLY)
+
+bench-quick: $(VENV) package ## Fail when requests, write units, imports or CPU ratios are not what they were
+	@$(RUN) bench --quick
 
 docs: $(VENV) ## Write what the docs have from the code: the modules' tables, and docs/local-cloud-parity.md
 	@$(RUN) scripts.docs $(if $(CHECK),--check)

@@ -71,8 +71,8 @@ MUTANTS = (
     Mutant(
         "the padding",
         "change.py",
-        "number.zfill(_SEQUENCE_NUMBER_DIGITS)",
-        "number",
+        """{'0' * (_SEQUENCE_NUMBER_DIGITS - digits)}""",
+        "",
         "tests/property/test_histories.py",
     ),
     Mutant(

@@ -18,7 +18,8 @@ from tests.fakes.invocation import Function, InMemoryParking, ShuffledWorkers
 from tests.fakes.ledger import InMemoryLedger
 from tests.fakes.score_tables import InMemoryScoreTables
 from tests.fakes.stream import ARN, SourceTable, score_image
-from tests.property.test_histories import HISTORIES, histories, played
+from tests.property.test_histories import HISTORIES, histories
+from tests.property.world import played
 
 USERS = ["ann", "bob", "cid"]
 

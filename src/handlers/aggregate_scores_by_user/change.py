@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from handlers.shared import decimals, usernames
@@ -9,6 +10,7 @@ from handlers.shared.errors import PoisonRecordError
 from handlers.shared.lambda_types import DynamoDBRecord
 
 _SEQUENCE_NUMBER_DIGITS = 40
+_IS_INSERT = {"INSERT": True, "MODIFY": False}
 
 
 class Change(NamedTuple):
@@ -32,6 +34,32 @@ class Change(NamedTuple):
 
 def parse(record: DynamoDBRecord, position: int) -> Change:
     """The change that a stream record describes. Raises PoisonRecordError when it describes none."""
+    try:
+        return _read(record, position)
+    except (AttributeError, LookupError, TypeError, ValueError, PoisonRecordError):
+        return _examine(record, position)
+
+
+def _read(record: Any, position: int) -> Change:
+    """What nearly every record says, in half the time, for it looks at nothing twice. Raises anything for the rest."""
+    body = record["dynamodb"]
+    image = body["NewImage"]
+    record_id, number = body["Keys"]["RecordID"]["N"], body["SequenceNumber"]
+    digits = record_id + number
+    if not (digits.isascii() and digits.isdigit() and record_id[0] != "0" and len(record_id) <= decimals.DIGITS):
+        raise ValueError
+    return Change(
+        record_id,
+        _version_before(record["eventSourceARN"], len(number)) + number,
+        usernames.check(image["Username"]["S"]),
+        decimals.parse(image["Score"]["N"]),
+        _IS_INSERT[record["eventName"]],
+        position,
+    )
+
+
+def _examine(record: DynamoDBRecord, position: int) -> Change:
+    """What a record says that may be anything at all. Raises PoisonRecordError, which says what is wrong with it."""
     body = _body(record)
     record_id, version = _record_id(body), _version(record, body)
     match record.get("eventName"):
@@ -59,17 +87,17 @@ def withdrawal(record: DynamoDBRecord, position: int) -> Change | None:
         return None
 
 
-def fold(changes: Iterable[Change]) -> tuple[dict[str, Change], dict[str, int]]:
-    """The last change of each item; and the position of its first, to be reported if it stays undone."""
+def fold(changes: Iterable[Change]) -> dict[str, Change]:
+    """The last change of each item, by RecordID."""
     last: dict[str, Change] = {}
-    first: dict[str, int] = {}
     for change in changes:
-        held = last.setdefault(change.record_id, change)
-        if held is change:
-            first[change.record_id] = change.position
+        record_id = change.record_id
+        held = last.get(record_id)
+        if held is None:
+            last[record_id] = change
         elif change.version > held.version:
-            last[change.record_id] = change._replace(is_insert=held.is_insert)
-    return last, first
+            last[record_id] = change._replace(is_insert=held.is_insert)
+    return last
 
 
 # What follows reads records that may be anything at all, whatever their TypedDict says, hence `Any`.
@@ -105,10 +133,20 @@ def _version(record: DynamoDBRecord, body: dict[str, Any]) -> str:
         raise PoisonRecordError("SequenceNumber is not a number")
     if len(number) > _SEQUENCE_NUMBER_DIGITS:
         raise PoisonRecordError("SequenceNumber has too many digits")
-    # A label is the time at which its stream was enabled, so labels sort as streams do. A hand-made event
-    # has none, and thus sorts before all that really happened.
-    label = str(record.get("eventSourceARN")).partition("/stream/")[2]
-    return f"{label}#{number.zfill(_SEQUENCE_NUMBER_DIGITS)}"
+    return _version_before(str(record.get("eventSourceARN")), len(number)) + number
+
+
+@lru_cache(maxsize=64)
+def _version_before(arn: str, digits: int) -> str:
+    """What stands in a version before a sequence number of so many digits: the stream's label, and the padding.
+
+    A label is the time at which its stream was enabled, so labels sort as streams do. A hand-made event has
+    none, and thus sorts before all that really happened.
+    """
+    if not 0 < digits <= _SEQUENCE_NUMBER_DIGITS:
+        raise ValueError
+    label = arn.partition("/stream/")[2]
+    return f"{label}#{'0' * (_SEQUENCE_NUMBER_DIGITS - digits)}"
 
 
 def _score(image: dict[str, Any]) -> Decimal:

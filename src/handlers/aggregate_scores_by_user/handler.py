@@ -17,16 +17,11 @@ from handlers.aggregate_scores_by_user.ledger import Ledger
 from handlers.aggregate_scores_by_user.settings import Settings
 from handlers.shared import aws
 from handlers.shared.errors import PoisonRecordError, RefusedError, RetryableError
-from handlers.shared.lambda_types import (
-    BatchResponse,
-    DynamoDBEvent,
-    DynamoDBRecord,
-    LambdaContext,
-    batch_response,
-)
+from handlers.shared.lambda_types import BatchResponse, DynamoDBEvent, DynamoDBRecord, LambdaContext
 from handlers.shared.log import BatchLog
 from handlers.shared.metrics import embedded_metrics
 from handlers.shared.parking import FailureBucket, Parking, moment, parked_document, parked_key
+from handlers.shared.response import batch_response
 from handlers.shared.retrying import Patience
 from handlers.shared.workers import Threads, Workers
 
@@ -59,11 +54,13 @@ class Aggregator:
                 withdrawn = change.withdrawal(record, position)
                 if withdrawn is not None:
                     changes.append(withdrawn)
-        last, first = change.fold(changes)
+        last = change.fold(changes)
         outcome = count(last.values(), self.ledger, self.workers, patience)
         poison |= outcome.uncountable
         unparked = self._park(records, poison, patience)
 
+        # A batch is delivered again from the first record of an item that is not done, folded or not.
+        first = {each.record_id: each.position for each in reversed(changes)} if outcome.unfinished else {}
         failed = {first[undone.record_id] for undone in outcome.unfinished} | unparked.keys()
         done = min(failed, default=len(records))
         if poison:

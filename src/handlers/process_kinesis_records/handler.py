@@ -3,22 +3,23 @@
 import os
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING
 
-from handlers.process_kinesis_records.payload import Fields, Undecodable, decode, score_fields
-from handlers.shared.lambda_types import BatchResponse, KinesisEvent, KinesisRecord, LambdaContext, batch_response
+from handlers.process_kinesis_records.payload import Fields, UndecodableError, decode, score_fields
 from handlers.shared.log import BatchLog
+from handlers.shared.response import batch_response
 
+TYPE_CHECKING = False  # see payload
 if TYPE_CHECKING:
     from handlers.process_kinesis_records.ingestion import Ingestor
     from handlers.process_kinesis_records.settings import Settings
+    from handlers.shared.lambda_types import BatchResponse, KinesisEvent, KinesisRecord, LambdaContext
 
 _loading = BatchLog(request_id=None)
 _loading.info("Loading function")
 _loading.write()
 
 
-def handler(event: KinesisEvent, context: LambdaContext) -> BatchResponse:
+def handler(event: "KinesisEvent", context: "LambdaContext") -> "BatchResponse":
     """Log `Decoded payload: <text>` for each record, and store the score events among them.
 
     A payload that is not text fails nothing. RECORDS_TABLE says where to store; without it nothing is stored.
@@ -28,9 +29,11 @@ def handler(event: KinesisEvent, context: LambdaContext) -> BatchResponse:
     found: dict[int, Fields] = {}
     try:
         for position, record in enumerate(event["Records"]):
-            payload = decode(record["kinesis"]["data"])
-            if isinstance(payload, Undecodable):
-                log.warning(f"Payload {payload.reason}: {payload.data}", eventID=record.get("eventID"))
+            data = record["kinesis"]["data"]
+            try:
+                payload = decode(data)
+            except UndecodableError as error:
+                log.warning(f"Payload {error}: {data}", eventID=record.get("eventID"))
                 continue
             log.info(f"Decoded payload: {payload}")
             if ingests and (fields := score_fields(payload)) is not None:
@@ -47,8 +50,8 @@ def handler(event: KinesisEvent, context: LambdaContext) -> BatchResponse:
 
 
 def _ingest(
-    records: list[KinesisRecord], found: Mapping[int, Fields], context: LambdaContext, log: BatchLog
-) -> BatchResponse:
+    records: "list[KinesisRecord]", found: Mapping[int, Fields], context: "LambdaContext", log: BatchLog
+) -> "BatchResponse":
     """Store what was found at these positions, or report the first that is neither stored nor parked."""
     import random
     import time

@@ -2,26 +2,25 @@
 
 import binascii
 import json
-from dataclasses import dataclass
-from typing import Any
+
+# Spelled so, it costs a cold start nothing: typing would take as long as all that is imported here.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
-class Undecodable:
-    """A payload that is not text: `data` as it came, in base64, and why it could not be read."""
-
-    data: str
-    reason: str
+class UndecodableError(Exception):
+    """A payload is not text; the message says why."""
 
 
-def decode(data: str) -> str | Undecodable:
-    """The text in a record's base64 `data`, or what is known of it when it is not text."""
+def decode(data: str) -> str:
+    """The text in a record's base64 `data`. Raises UndecodableError."""
     try:
         return binascii.a2b_base64(data, strict_mode=True).decode()
     except UnicodeDecodeError:
-        return Undecodable(data, "is not UTF-8")
+        raise UndecodableError("is not UTF-8") from None
     except ValueError:  # binascii.Error, and a string that is not ASCII
-        return Undecodable(data, "is not base64")
+        raise UndecodableError("is not base64") from None
 
 
 class Numeral(str):
@@ -30,7 +29,7 @@ class Numeral(str):
     __slots__ = ()
 
 
-Fields = dict[str, Any]
+Fields = dict[str, "Any"]
 """A JSON object with at least RecordID, Username and Score, each of any type; its numbers are Numerals."""
 
 _SCORE_EVENT = {"RecordID", "Username", "Score"}

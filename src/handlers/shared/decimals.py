@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.Nami
 
 import re
 from decimal import Context, Decimal, Inexact
+from functools import lru_cache
 
 ZERO = Decimal(0)
 DIGITS = 38
@@ -28,9 +29,10 @@ def is_storable(number: Decimal) -> bool:
     )
 
 
+@lru_cache(maxsize=10_000)  # scores repeat
 def parse(text: str) -> Decimal:
     """The number that an attribute of type N spells. Raises ValueError when DynamoDB could not hold it."""
-    if len(text) <= DIGITS and text.isascii() and text.isdigit():
+    if len(text) <= DIGITS and text.isascii() and text.replace(".", "", 1).isdigit():
         return Decimal(text)  # the common case, at a third of the price
     # The length bounds the work that a numeral no table ever held could cause.
     if len(text) > 400 or not _NUMERAL.fullmatch(text):

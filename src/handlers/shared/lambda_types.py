@@ -84,11 +84,3 @@ class BatchResponse(TypedDict):
     """A partial batch response: the lowest sequence number reported is delivered again, with all after it."""
 
     batchItemFailures: list[BatchItemFailure]
-
-
-def batch_response(first_failed: str | None = None) -> BatchResponse:
-    """The response of a batch that is done up to `first_failed`, or wholly when that is None.
-
-    Only the lowest failed sequence number matters to a stream mapping, so that is all we report.
-    """
-    return {"batchItemFailures": [{"itemIdentifier": first_failed}] if first_failed is not None else []}

@@ -9,9 +9,12 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, TextIO
 
-Line = dict[str, Any]
+TYPE_CHECKING = False  # see process_kinesis_records.payload
+if TYPE_CHECKING:
+    from typing import Any, TextIO
+
+Line = dict[str, "Any"]
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
 
@@ -25,7 +28,7 @@ class BatchLog:
     """Lines of one invocation, which share its timestamp and request id, until `write`."""
 
     def __init__(
-        self, request_id: str | None, clock: Callable[[], float] = time.time, stream: TextIO | None = None
+        self, request_id: str | None, clock: Callable[[], float] = time.time, stream: "TextIO | None" = None
     ) -> None:
         self._head: Line = {"timestamp": rfc3339(clock()), "level": "INFO", "message": ""}
         if request_id is not None:  # there is none while the function is loading
@@ -33,15 +36,15 @@ class BatchLog:
         self._lines: list[Line] = []
         self._stream = stream
 
-    def info(self, message: str, **fields: Any) -> None:
+    def info(self, message: str, **fields: "Any") -> None:
         """Something expected happened."""
         self._lines.append({**self._head, "message": message, **fields})
 
-    def warning(self, message: str, **fields: Any) -> None:
+    def warning(self, message: str, **fields: "Any") -> None:
         """Something that a person may want to look at, and that the function has dealt with."""
         self._lines.append({**self._head, "level": "WARN", "message": message, **fields})
 
-    def error(self, message: str, **fields: Any) -> None:
+    def error(self, message: str, **fields: "Any") -> None:
         """Something that the function could not deal with."""
         self._lines.append({**self._head, "level": "ERROR", "message": message, **fields})
 

@@ -1,10 +1,13 @@
 """Usernames: the keys of GameScoresByUser."""
 
+from functools import lru_cache
+
 from handlers.shared.errors import PoisonRecordError
 
 _BYTES = 2048  # the limit of a partition key
 
 
+@lru_cache(maxsize=1024)  # usernames repeat
 def check(username: str) -> str:
     """The username itself. Raises PoisonRecordError when DynamoDB does not take it as a key."""
     if not username:

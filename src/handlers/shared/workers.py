@@ -1,8 +1,11 @@
 """Doing several things at once, within bounds."""
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Protocol, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -19,13 +22,22 @@ class Threads:
     """Workers that are threads, for work that mostly waits."""
 
     def __init__(self, limit: int) -> None:
-        self._pool = ThreadPoolExecutor(limit)
+        self._limit = limit
 
     def map(self, work: Callable[[Item], Result], items: Sequence[Item], /) -> Iterable[Result]:
         """See Workers. A single item, which is the usual batch, does not pay for a thread."""
         if len(items) == 1:
             return [work(items[0])]
+        from concurrent.futures import wait
+
         # A list, because an error must not leave work behind that runs on into the next invocation.
         futures = [self._pool.submit(work, item) for item in items]
         wait(futures)
         return [future.result() for future in futures]
+
+    @cached_property
+    def _pool(self) -> "ThreadPoolExecutor":
+        # Not imported before there is work for it, like all that a cold start can do without.
+        from concurrent.futures import ThreadPoolExecutor
+
+        return ThreadPoolExecutor(self._limit)

@@ -3,7 +3,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from handlers.aggregate_scores_by_user import change
 from handlers.aggregate_scores_by_user.change import Change, fold, parse, withdrawal
 from handlers.shared.errors import PoisonRecordError
 from tests.fakes.stream import LABEL, insert, modify, remove, stream_record
@@ -136,15 +139,39 @@ def test_a_record_without_a_body_is_poison() -> None:
         parse(record, 0)
 
 
-def test_changes_of_one_item_fold_into_the_last_and_remember_the_first() -> None:
+def test_changes_of_one_item_fold_into_the_last() -> None:
     changes = [parse(record, at) for at, record in enumerate([insert(1, 7, "ann", "1"), remove(2, 8)])]
     changes.append(parse(modify(1, 9, "ann", "2"), 2))
 
     last = changes[2]._replace(is_insert=True)
-    assert fold(changes) == ({"1": last, "2": changes[1]}, {"1": 0, "2": 1})
+    assert fold(changes) == {"1": last, "2": changes[1]}
 
 
 def test_a_stale_change_folds_into_the_later_one_before_it() -> None:
     later, stale = parse(modify(1, 10, "ann", "2"), 0), parse(insert(1, 9, "ann", "1"), 1)
 
-    assert fold([later, stale]) == ({"1": later}, {"1": 0})
+    assert fold([later, stale]) == {"1": later}
+
+
+ODD: st.SearchStrategy[Any] = st.sampled_from(
+    ["1", "0", "07", "-1", "1.5", ".", "", "1_0", "\u0661", "9" * 41, 1, None, [], {}, True]
+)
+
+
+@given(st.tuples(ODD, ODD, ODD, ODD, ODD, st.sampled_from(["INSERT", "MODIFY", "REMOVE", "INVENTED", [], None])))
+def test_what_is_read_in_haste_is_what_a_careful_reader_finds(odd: tuple[Any, ...]) -> None:
+    record_id, number, username, score, arn, event_name = odd
+    record: Any = insert(1, 7, "ann", "1")
+    record["dynamodb"]["Keys"]["RecordID"]["N"] = record_id
+    record["dynamodb"]["SequenceNumber"] = number
+    record["dynamodb"]["NewImage"] |= {"Username": {"S": username}, "Score": {"N": score}}
+    record |= {"eventSourceARN": arn, "eventName": event_name}
+
+    try:
+        careful = change._examine(record, 3)
+    except PoisonRecordError as error:
+        with pytest.raises(PoisonRecordError) as poison:
+            parse(record, 3)
+        assert str(poison.value) == str(error)
+    else:
+        assert parse(record, 3) == careful
