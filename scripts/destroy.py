@@ -24,7 +24,8 @@ def main(
         typer.echo("Nothing to destroy: the local cloud is not running.")
         return
     terraform = reach(target)
-    if not terraform.plan(destroy=True, show=not target.is_local):
+    # Nobody else changes what is local.
+    if not terraform.plan(destroy=True, show=not target.is_local, refresh=not target.is_local):
         typer.echo(f"Nothing to destroy in stage {target.name}.")
     else:
         changes = terraform.changes()

@@ -83,12 +83,13 @@ class Terraform:
         if code != 0:
             raise UserError(f"terraform init failed.\n{output}")
 
-    def plan(self, *, destroy: bool = False, show: bool = True, lock: bool = True) -> bool:
+    def plan(self, *, destroy: bool = False, show: bool = True, lock: bool = True, refresh: bool = True) -> bool:
         """Work out and save what has to change; False when nothing has. `show` prints it all, not only the counts.
 
-        A plan that nobody will apply needs no `lock`, and so no right to write.
+        A plan that nobody will apply needs no `lock`, and so no right to write. Without `refresh`
+        the state is believed.
         """
-        code, output = self._plan(destroy, lock=lock)
+        code, output = self._plan(destroy, lock=lock, refresh=refresh)
         summary = re.search(r"^(Plan: |No changes).*$", output, re.MULTILINE)
         typer.echo(output if show else summary.group(0) if summary else "Only outputs change.")
         return code == _CHANGES
@@ -100,11 +101,12 @@ class Terraform:
 
     def _shown(self) -> dict[str, Any]:
         """The saved plan: https://developer.hashicorp.com/terraform/internals/json-format"""
-        _, plan = self._captured("show", "-json", str(self._plan_file), stderr=False)
+        code, plan = self._captured("show", "-json", str(self._plan_file), stderr=False)
+        if code != 0:
+            raise UserError(f"terraform show failed.\n{plan}")
         return dict(json.loads(plan))
 
-    def _plan(self, destroy: bool, *, lock: bool = True) -> tuple[int, str]:
-        self._changes = None
+    def _plan(self, destroy: bool, *, lock: bool = True, refresh: bool = True) -> tuple[int, str]:
         code, output = self._captured(
             "plan",
             "-input=false",
@@ -113,32 +115,29 @@ class Terraform:
             f"-out={self._plan_file}",
             *(["-destroy"] if destroy else []),
             *([] if lock else ["-lock=false"]),
+            *([] if refresh else ["-refresh=false"]),
         )
         if code not in (_NO_CHANGES, _CHANGES):
             raise UserError(f"terraform plan failed.\n{output}")
+        # To show the plan takes seconds, which a change of code alone need not wait for.
+        self._changes = [] if re.search(r"^Plan: 0 to add, .* 0 to destroy", output, re.MULTILINE) else None
         return code, output
 
     def changes(self) -> list[Change]:
-        """What the plan that `plan` saved would change."""
+        """What the plan that `plan` saved would create, replace or delete; what it would only update is left out."""
         if self._changes is None:
-            self._changes = self._read_changes()
+            self._changes = [
+                Change(
+                    resource["address"],
+                    resource["type"],
+                    resource["change"]["actions"],
+                    resource["change"]["before"] or {},
+                    resource["change"]["after"] or {},
+                )
+                for resource in self._shown().get("resource_changes", [])
+                if {"create", "delete"} & set(resource["change"]["actions"])
+            ]
         return self._changes
-
-    def _read_changes(self) -> list[Change]:
-        code, plan = self._captured("show", "-json", str(self._plan_file), stderr=False)
-        if code != 0:
-            raise UserError(f"terraform show failed.\n{plan}")
-        return [
-            Change(
-                resource["address"],
-                resource["type"],
-                resource["change"]["actions"],
-                resource["change"]["before"] or {},
-                resource["change"]["after"] or {},
-            )
-            for resource in json.loads(plan).get("resource_changes", [])
-            if resource["change"]["actions"] not in (["no-op"], ["read"])
-        ]
 
     def apply(self) -> None:
         """Carry out the plan that `plan` saved."""
