@@ -53,6 +53,7 @@ HARMLESS = {"check_totals"}
 def create_app(connection: Connection, *, port: int, token: str, writes: bool) -> Flask:
     """The console of a stage, to be served on 127.0.0.1 and this port."""
     app = Flask(__name__, static_folder=None)
+    app.json.sort_keys = False  # type: ignore[attr-defined]
     guard(app, port=port, token=token, writes=writes, harmless=HARMLESS)
     explain = partial(_explain, connection)
     flow, recent = Flow(), Recent()

@@ -14,6 +14,9 @@ from botocore.exceptions import (
     SSOError,
     TokenRetrievalError,
 )
+from botocore.exceptions import (
+    ConnectionError as AWSConnectionError,
+)
 
 from scripts.command import UserError
 from scripts.deployed import NotDeployedError
@@ -95,7 +98,7 @@ def problem(error: Exception, stage: Stage) -> Problem | None:
         return _of_aws(cause, stage)
     if isinstance(cause, _LOGIN):
         return _expired(str(cause), stage)
-    if isinstance(cause, HTTPClientError):
+    if isinstance(cause, AWSConnectionError | HTTPClientError):
         return Problem(503, "unreachable", _unreachable(stage))
     if isinstance(error, UserError | BotoCoreError):
         return Problem(400, "invalid", str(error))

@@ -2,6 +2,7 @@
 import { ask, get, part } from "./api.js";
 import { chart } from "./chart.js";
 import { byId, choice, clock, el, isOpen, number, repeat, say, trying } from "./dom.js";
+import { PROCESS } from "./pipeline.js";
 
 const OWN = "My own";
 const TITLES = {
@@ -11,18 +12,18 @@ const TITLES = {
 const LATE_MS = 10_000; // a line may arrive after younger ones
 const LINES = 300;
 
+/** The test event to begin with. */
+const FIRST = { [PROCESS]: "stream" };
+
 let chosen = "";
 
 /** @param {string[]} functions @param {string[]} events */
 export function setUpFunctions(functions, events) {
   if (functions.length && !functions.includes(chosen)) {
-    chosen = functions[0];
-    choice(byId("function-choice"), functions, choose);
-    choose(chosen);
-  }
-  if (!byId("test-name").options.length) {
-    byId("test-name").append(...events.map((name) => el("option", {}, name)), el("option", {}, OWN));
-    loadEvent();
+    byId("test-name").replaceChildren(...events.map((name) => el("option", {}, name)), el("option", {}, OWN));
+    const inOrder = functions.toSorted((a, b) => Number(b === PROCESS) - Number(a === PROCESS));
+    choice(byId("function-choice"), inOrder, choose);
+    choose(inOrder[0]);
   }
 }
 
@@ -30,6 +31,10 @@ export function setUpFunctions(functions, events) {
 function choose(name) {
   chosen = name;
   byId("test-result").replaceChildren();
+  if (byId("test-name").value !== OWN) {
+    byId("test-name").value = FIRST[name] ?? "score";
+    loadEvent();
+  }
   restartLog();
   drawCharts();
 }

@@ -1,7 +1,8 @@
 // The pipeline, drawn from left to right.
 import { byId, clock, count, el, number, say } from "./dom.js";
 
-const PROCESS = "ProcessKinesisRecords", AGGREGATE = "AggregateScoresByUser";
+export const PROCESS = "ProcessKinesisRecords";
+const AGGREGATE = "AggregateScoresByUser";
 
 /** Nodes and arrows by turns: what a node is, and what goes over an arrow. */
 const PARTS = [
@@ -35,6 +36,12 @@ function draw() {
   }));
 }
 
+/** Set a name, which may break where a new word begins. @param {Element} where @param {string} name */
+function setName(where, name) {
+  if (where.textContent === name) return;
+  where.replaceChildren(...name.split(/(?<=[a-z])(?=[A-Z])/).flatMap((word) => [word, el("wbr")]));
+}
+
 /** @param {any} texts @param {"good"|"bad"|"unknown"} how @param {string} state */
 function setState(texts, how, state) {
   texts.li.dataset.how = how;
@@ -60,14 +67,14 @@ export function showFlow(flow, outputs) {
   }
   const bucket = flow.failures;
   say(shown.parked.rate, number(bucket.parked_lately));
-  say(shown.parked.total, `parked in ${span}`);
+  say(shown.parked.total, `parked by either function in ${span}`);
 
   const names = { stream: outputs.stream.name, failures: outputs.failure_bucket };
   for (const [lab, table] of Object.entries(outputs.tables)) names[lab] = table.name;
   for (const [lab, fn] of Object.entries(outputs.functions)) names[lab] = fn.name;
   for (const part of PARTS.filter((each) => each.node)) {
     const texts = shown[part.node ?? ""], name = names[part.node ?? ""];
-    say(texts.name, name);
+    setName(texts.name, name);
     const resource = flow.resources[name];
     if (resource) {
       setState(texts, resource.state.toUpperCase() === "ACTIVE" ? "good" : "bad", resource.state.toLowerCase());

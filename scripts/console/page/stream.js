@@ -28,7 +28,7 @@ async function look() {
 function rowOf(record) {
   const payload = record.encoding === "hex" ? `${number(record.bytes)} bytes, not UTF-8: ${record.payload}` : record.payload;
   return el("tr", {},
-    el("td", {}, clock(record.at)),
+    el("td", { className: "time" }, clock(record.at)),
     el("td", {}, record.key),
     el("td", {}, el("code", {}, payload + (record.cut ? " ..." : ""))),
     el("td", { className: "quiet" }, `${record.shard} `, el("span", { className: "sequence" }, record.sequence)));
