@@ -82,11 +82,15 @@ def read_event(name: str) -> bytes:
 def check_event(event: bytes, what: str) -> None:
     """Raises NotJsonError, or UserError, when Lambda would not take the event."""
     try:
-        json.loads(event)
+        json.loads(event, parse_constant=_refuse)
     except json.JSONDecodeError as error:
         raise NotJsonError(f"{what} is not JSON: {error.msg}", error.lineno, error.colno) from None
     except ValueError as error:  # not text
         raise UserError(f"{what} is not JSON: {error}") from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON number")
 
 
 def find_report(log: str) -> Report | None:
