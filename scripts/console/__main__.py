@@ -1,5 +1,7 @@
 """Serve the console of a stage: `make console [STAGE=local|dev|prod] [PORT=4580] [ALLOW_WRITES=1]`."""
 
+import logging
+
 import typer
 from waitress.server import create_server
 
@@ -30,6 +32,8 @@ def main(
         ) from None
     typer.echo(f"The console of stage {stage} is on http://{HOST}:{port}/#token={secret}")
     typer.echo("Keep that link to yourself: who has it acts with your credentials. Stop the console with Ctrl-C.")
+    # It would tell of every moment in which all threads are busy.
+    logging.getLogger("waitress").setLevel(logging.ERROR)
     server.run()
 
 

@@ -2,9 +2,6 @@
 
 import json
 import random
-import subprocess
-import sys
-import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +13,8 @@ import boto3
 import pytest
 
 from tests.integration.deployment import System
-from tests.waiting import eventually, free_port
+from tests.integration.faults import get, proxy
+from tests.waiting import eventually
 
 Totals = dict[str, tuple[Decimal | int, int]]
 """The score and the number of records of each user."""
@@ -177,37 +175,16 @@ FAULTS: list[dict[str, Any]] = [
 @contextmanager
 def faults_before_dynamodb(system: System, folder: Path) -> Iterator[str]:
     """AggregateScoresByUser reaches DynamoDB through a proxy that fails it; gives the proxy's URL."""
-    url = f"http://127.0.0.1:{(port := free_port())}"
-    config = folder / "microburst.json"
     rules = [{"service": "dynamodb", "operation": "TransactWriteItems", **fault} for fault in FAULTS]
-    config.write_text(json.dumps({"upstream": system.stage.endpoint, "port": port, "rules": rules}))
     functions, name = boto3.client("lambda"), system.function("AggregateScoresByUser")
     environment = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-    with (folder / "microburst.log").open("wb") as log:
-        proxy = subprocess.Popen(
-            # Signed anew, as root: the function's own signature is of another host.
-            [str(Path(sys.executable).with_name("microburst")), "--config", str(config), "--resign"],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        through_proxy = {**environment, "AWS_ENDPOINT_URL_DYNAMODB": url}
-        functions.update_function_configuration(FunctionName=name, Environment={"Variables": through_proxy})
-        eventually(lambda: get(f"{url}/_microburst/rules"), what="the proxy")
-        yield url
-    finally:
-        functions.update_function_configuration(FunctionName=name, Environment={"Variables": environment})
-        proxy.terminate()
-        proxy.wait(timeout=10)
-
-
-def get(url: str) -> Any:
-    """The JSON at a URL; None while nobody answers."""
-    try:
-        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310
-            return json.loads(response.read())
-    except OSError:
-        return None
+    with proxy(system, folder, rules) as url:
+        try:
+            through_proxy = {**environment, "AWS_ENDPOINT_URL_DYNAMODB": url}
+            functions.update_function_configuration(FunctionName=name, Environment={"Variables": through_proxy})
+            yield url
+        finally:
+            functions.update_function_configuration(FunctionName=name, Environment={"Variables": environment})
 
 
 def test_totals_stay_exact_while_dynamodb_throttles_fails_times_out_and_loses_acknowledgements(

@@ -89,9 +89,11 @@ export async function trying(where, work, button) {
   button?.setAttribute("aria-busy", "true");
   try {
     await work();
-    say(where, "");
+    if (where.dataset.failed) say(where, "");
+    delete where.dataset.failed;
   } catch (error) {
     if (!(error instanceof Error)) throw error;
+    where.dataset.failed = "yes";
     say(where, error.message);
   } finally {
     button?.removeAttribute("aria-busy");

@@ -45,7 +45,10 @@ async function loadEvent() {
   const name = byId("test-name").value;
   if (name === OWN) return byId("test-event").focus();
   await trying(byId("test-error"), async () => {
-    byId("test-event").value = (await get(`events/${part(name)}`)).event;
+    const { event } = await get(`events/${part(name)}`);
+    if (byId("test-name").value !== name) return; // meanwhile another was chosen, or written
+    byId("test-event").value = event;
+    checkEvent();
   });
 }
 
@@ -181,7 +184,7 @@ byId("test-event").addEventListener("input", () => {
   byId("test-event").removeAttribute("aria-invalid");
   say(byId("test-error"), "");
 });
-byId("test-event").addEventListener("change", checkEvent);
+byId("test-event").addEventListener("blur", checkEvent);
 byId("test").addEventListener("submit", (/** @type {Event} */ event) => (event.preventDefault(), test()));
 byId("range").addEventListener("change", drawCharts);
 byId("log-form").addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault());

@@ -19,8 +19,8 @@ async function look() {
     last = newest;
     body.prepend(...records.slice(-ROWS).reverse().map(rowOf));
     while (body.childElementCount > ROWS) body.lastElementChild.remove();
-    const note = skipped ? "The stream is busier than one may watch: some records are left out." : `${count(newest, "record")} since this began, five minutes back`;
-    queueMicrotask(() => say(byId("recent-note"), note));
+    delete byId("recent-note").dataset.failed;
+    say(byId("recent-note"), skipped ? "The stream is busier than one may watch: some records are left out." : `${count(newest, "record")} since this began, five minutes back`);
   });
 }
 

@@ -5,18 +5,22 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from flask import Flask
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from waitress.server import create_server
+from werkzeug.serving import make_server
 
 from scripts.console.app import create_app
-from scripts.console.connection import Connection
+from scripts.console.connection import Connection, SharedSession
+from scripts.deployed import Deployed
+from scripts.stage import Stage
 from tests.integration.deployment import System
 from tests.waiting import free_port
 
@@ -68,7 +72,7 @@ def console(system: System) -> Iterator[Console]:
     try:
         yield started
     finally:
-        assert started.stop() == (130, "")
+        assert started.stop() == (0, "")
 
 
 Visit = Callable[..., Page]
@@ -104,21 +108,42 @@ def visit(browser: Browser) -> Iterator[Visit]:
 def served(app_of: Callable[[int], Flask]) -> Iterator[str]:
     """An app on a port of its own, in this process; gives where."""
     port = free_port()
-    server = create_server(app_of(port), host="127.0.0.1", port=port, threads=8)
-    thread = threading.Thread(target=server.run, daemon=True)
+    # Waitress, which serves the real one, cannot be stopped from outside its thread.
+    server = make_server("127.0.0.1", port, app_of(port), threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{port}/"
     finally:
-        server.close()
+        server.shutdown()
         thread.join(timeout=10)
+        server.server_close()
 
 
 @contextmanager
 def console_of(connection: Connection, *, writes: bool) -> Iterator[str]:
     """A console of anything, in this process; gives its link."""
-    with served(lambda port: create_app(connection, port=port, token=TOKEN, writes=writes)) as url:
-        yield f"{url}#token={TOKEN}"
+    before, boto3.DEFAULT_SESSION = boto3.DEFAULT_SESSION, SharedSession()
+    try:
+        with served(lambda port: create_app(connection, port=port, token=TOKEN, writes=writes)) as url:
+            yield f"{url}#token={TOKEN}"
+    finally:
+        boto3.DEFAULT_SESSION = before
+
+
+@dataclass(frozen=True)
+class FixedConnection:
+    """The system under the name of a stage, perhaps with other tables than it has. See Connection."""
+
+    stage: Stage
+    account: str
+    outputs: Mapping[str, Any]
+
+    def system(self) -> Deployed:
+        return Deployed(self.stage, self.account, self.outputs)
+
+    def forget(self) -> None:
+        """There is nothing else to find."""
 
 
 @pytest.fixture(scope="session")
