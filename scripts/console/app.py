@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import boto3
 import typer
-from flask import Flask, jsonify, request, send_from_directory
+from flask import Flask, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
@@ -35,6 +36,8 @@ from scripts.redrive import redrive_all, targets
 from scripts.score_tables import Table
 from scripts.since import since as parse_since
 
+_PAGE = Path(__file__).parent / "page"
+_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _ITEMS = 100
 """The most of a page of items."""
 _LOG_LINES = 300
@@ -71,11 +74,14 @@ def create_app(connection: Connection, *, port: int, token: str, writes: bool) -
 
     @app.get("/")
     def index() -> ResponseReturnValue:
-        return send_from_directory("page", "index.html")
+        return asset("index.html")
 
-    @app.get("/page/<path:name>")
+    @app.get("/page/<name>")
     def asset(name: str) -> ResponseReturnValue:
-        return send_from_directory("page", name)
+        if name not in {file.name for file in _PAGE.iterdir()}:
+            raise RefusedError(404, "invalid", f"There is no {name}")
+        file = _PAGE / name
+        return Response(file.read_bytes(), mimetype=_TYPES[file.suffix])
 
     @app.get("/api/about")
     def about() -> ResponseReturnValue:

@@ -12,6 +12,8 @@ let chosen = "", writes = false;
 /** @type {string[]} where each page so far began; the last is the one that is shown */
 let starts = [""];
 let next = "";
+/** Counts what was asked for: an answer that another question has overtaken is not shown. */
+let asked = 0;
 
 /** @param {string[]} tables @param {boolean} allowed */
 export function setUpTables(tables, allowed) {
@@ -33,13 +35,14 @@ function choose(name) {
 
 // Items
 
-/** @param {HTMLButtonElement} [button] */
-async function loadPage(button) {
+/** Show the page to which these starts lead. @param {string[]} to @param {HTMLButtonElement} [button] */
+async function loadPage(to = starts, button) {
   if (!chosen || !isOpen("tables")) return;
-  const wanted = chosen;
   await trying(byId("items-error"), async () => {
-    const page = await get(`tables/${part(wanted)}/items`, { limit: PAGE, after: starts[starts.length - 1] });
-    if (wanted !== chosen) return;
+    const mine = ++asked;
+    const page = await get(`tables/${part(chosen)}/items`, { limit: PAGE, after: to[to.length - 1] });
+    if (mine !== asked) return;
+    starts = to;
     next = page.next ?? "";
     showItems(page.items, starts.length === 1 ? "The table is empty." : "There are no more.");
     say(byId("items-note"), `Page ${number(starts.length)}, ${count(page.items.length, "item")}${next ? "" : ", the last page"}`);
@@ -71,7 +74,9 @@ function actions(item) {
 async function lookUp() {
   const key = byId("lookup-key").value;
   await trying(byId("items-error"), async () => {
+    const mine = ++asked;
     const { item } = await get(`tables/${part(chosen)}/item`, { key });
+    if (mine !== asked) return;
     showItems(item ? [item] : [], `There is no item with ${KEYS[chosen]} ${key}.`);
     say(byId("items-note"), item ? "Found." : "");
     byId("previous-page").disabled = byId("next-page").disabled = true;
@@ -188,9 +193,9 @@ async function readBoard() {
 
 byId("lookup").addEventListener("submit", (/** @type {Event} */ event) => (event.preventDefault(), lookUp()));
 byId("all-items").addEventListener("click", () => choose(chosen));
-byId("reload-page").addEventListener("click", () => loadPage(byId("reload-page")));
-byId("previous-page").addEventListener("click", () => (starts.pop(), loadPage(byId("previous-page"))));
-byId("next-page").addEventListener("click", () => (starts.push(next), loadPage(byId("next-page"))));
+byId("reload-page").addEventListener("click", () => loadPage(starts, byId("reload-page")));
+byId("previous-page").addEventListener("click", () => loadPage(starts.slice(0, -1), byId("previous-page")));
+byId("next-page").addEventListener("click", () => loadPage([...starts, next], byId("next-page")));
 byId("record").addEventListener("submit", (/** @type {Event} */ event) => (event.preventDefault(), save()));
 byId("record-cancel").addEventListener("click", endEdit);
 byId("board-form").addEventListener("submit", (/** @type {Event} */ event) => (event.preventDefault(), readBoard()));
