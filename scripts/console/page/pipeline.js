@@ -57,7 +57,7 @@ const lagText = (lag) => (lag === null ? "lag: not measured in 5 min" : `lag: ${
  */
 export function showFlow(flow, outputs) {
   if (!byId("pipeline").firstChild) draw();
-  const span = flow.window >= 120 ? `${flow.window / 60} min` : `${flow.window} s`;
+  const span = `${flow.window / 60} min`;
   for (const [name, arrow] of Object.entries(flow.arrows)) {
     const { li, rate, total } = shown[name];
     const what = PARTS.find((part) => part.arrow === name)?.what;
