@@ -13,10 +13,12 @@ from typing import Any
 
 import boto3
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 from flask import Flask, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
+from scripts.command import UserError
 from scripts.console import items
 from scripts.console.connection import Connection
 from scripts.console.flow import Flow
@@ -24,7 +26,7 @@ from scripts.console.guard import guard
 from scripts.console.job import Job, Tell
 from scripts.console.problems import InvalidError, Problem, RefusedError, problem
 from scripts.console.recent import Recent
-from scripts.deployed import Deployed, NotDeployedError
+from scripts.deployed import Deployed
 from scripts.failure_bucket import FailureBucket
 from scripts.invoke import EVENTS, check_event, invoke, read_event
 from scripts.leaderboard import Budget, leaderboard
@@ -88,8 +90,8 @@ def create_app(connection: Connection, *, port: int, token: str, writes: bool) -
         stage = connection.stage
         try:
             system = connection.system()
-        except NotDeployedError:
-            system = None
+        except (UserError, BotoCoreError, ClientError):
+            system = None  # the page shall say whose it is all the same; the next look tells what is wrong
         return jsonify(
             stage=stage.name,
             region=stage.region,
@@ -267,7 +269,7 @@ def _explain(connection: Connection, error: Exception) -> Problem:
         typer.echo("".join(traceback.format_exception(error)), err=True)
         return Problem(500, "fault", "The console made a mistake; its terminal says which")
     if told.kind in {"credentials", "not-deployed", "unreachable"}:
-        connection.forget()
+        connection.forget(credentials=told.kind == "credentials")
     return told
 
 

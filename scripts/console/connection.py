@@ -28,8 +28,8 @@ class Connection(Protocol):
     def system(self) -> Deployed:
         """What is deployed there now. Raises what `deployed` does."""
 
-    def forget(self) -> None:
-        """Look it up again next time, with the credentials of then."""
+    def forget(self, *, credentials: bool) -> None:
+        """Look it up again next time; with the credentials of then, if it was for these."""
 
 
 class SharedSession(boto3.Session):
@@ -80,11 +80,12 @@ class LiveConnection:
                 self._found = time.monotonic(), deployed(self._name, self._ambient)
             return self._found[1]
 
-    def forget(self) -> None:
+    def forget(self, *, credentials: bool) -> None:
         """See Connection."""
         with self._lock:
             self._found = None
-            self._start_session()
+            if credentials:
+                self._start_session()
 
     def _start_session(self) -> None:
         boto3.DEFAULT_SESSION = SharedSession()

@@ -102,12 +102,15 @@ export async function trying(where, work, button) {
 
 /**
  * Repeat `work` while the page is looked at and `wanted`: the next time begins only when the last is over.
- * @param {() => Promise<void>} work that does not throw @param {number} seconds @param {() => boolean} wanted
+ * @param {() => Promise<void>} work @param {number} seconds @param {() => boolean} wanted
  */
 export function repeat(work, seconds, wanted) {
   const again = async () => {
-    if (!document.hidden && wanted()) await work();
-    setTimeout(again, seconds * 1000);
+    try {
+      if (!document.hidden && wanted()) await work();
+    } finally {
+      setTimeout(again, seconds * 1000);
+    }
   };
   again();
 }

@@ -63,6 +63,7 @@ async function look() {
       showAbout();
     }
     const flow = await get("flow");
+    if (!about.outputs) return; // deployed this moment: ask again what
     showFlow(flow, about.outputs);
     if (document.body.classList.contains("stale")) {
       document.body.classList.remove("stale");
@@ -80,8 +81,11 @@ async function look() {
 }
 
 async function lookAgain() {
-  if (!document.hidden) await look();
-  setTimeout(lookAgain, EVERY_MS);
+  try {
+    if (!document.hidden) await look();
+  } finally {
+    setTimeout(lookAgain, EVERY_MS);
+  }
 }
 
 addEventListener("hashchange", openPanel);

@@ -53,9 +53,9 @@ class Console:
         return self._process.returncode, errors
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, without a window."""
+    """Chromium, without a window. Playwright's event loop runs while it is open, so no other module's tests meet it."""
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
         pytest.skip("no Chromium: apt-get install chromium, or name one that is there: CHROMIUM=<its path>")
@@ -142,7 +142,7 @@ class FixedConnection:
     def system(self) -> Deployed:
         return Deployed(self.stage, self.account, self.outputs)
 
-    def forget(self) -> None:
+    def forget(self, *, credentials: bool) -> None:
         """There is nothing else to find."""
 
 

@@ -26,15 +26,16 @@ class FixedConnection:
 
     stage: Stage
     found: Deployed | Exception
-    forgotten: int = field(default=0)
+    forgotten: list[bool] = field(default_factory=list)
+    """Each time; whether for its credentials."""
 
     def system(self) -> Deployed:
         if isinstance(self.found, Exception):
             raise self.found
         return self.found
 
-    def forget(self) -> None:
-        self.forgotten += 1
+    def forget(self, *, credentials: bool) -> None:
+        self.forgotten.append(credentials)
 
 
 class Page:

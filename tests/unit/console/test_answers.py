@@ -79,7 +79,14 @@ def test_what_is_wrong_is_told_with_what_to_do(
     assert (answer.status_code, answer.json["kind"]) == (status, kind)
     assert says in answer.json["message"]
     lost = kind in {"credentials", "not-deployed", "unreachable"}
-    assert page.connection.forgotten == int(lost), "what is lost is looked up again, with the credentials of then"
+    assert page.connection.forgotten == ([kind == "credentials"] if lost else []), "what is lost is looked up again"
+
+
+def test_whose_console_it_is_is_told_even_while_nobody_is_logged_in(serve: Serve) -> None:
+    answer = serve(caused(NoCredentialsError()), name="prod", writes=False).ask("GET", "/api/about")
+
+    assert answer.json is not None
+    assert (answer.json["stage"], answer.json["writes"], answer.json["account"]) == ("prod", False, None)
 
 
 def test_a_mistake_of_the_console_shows_no_trace_on_the_page(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
