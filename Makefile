@@ -67,9 +67,12 @@ env: $(VENV) ## Print what points your shell at a stage: eval "$(make -s env)"
 	@$(RUN) scripts.env --stage "$(STAGE)"
 
 ##@ Operate it
-.PHONY: demo lab status metrics logs leaderboard invoke put-events put-scores failures redrive reconcile
+.PHONY: demo console lab status metrics logs leaderboard invoke put-events put-scores failures redrive reconcile
 demo: $(VENV) terraform-ready package ## Play scores through the stream of a local cloud, and check the totals (N=3000 USERS=20)
 	@$(RUN) scripts.demo $(call options,N USERS)
+
+console: $(VENV) ## Serve a page to look at the pipeline, on 127.0.0.1 (PORT=4580; ALLOW_WRITES=1 on stages other than local)
+	@$(RUN) scripts.console --stage "$(STAGE)" $(call options,PORT) $(if $(ALLOW_WRITES),--allow-writes)
 
 lab: $(VENV) ## Walk the lab's tasks, and check all that its guide says one should see (JSON=1)
 	@$(RUN) scripts.lab --stage "$(STAGE)" $(JSON_FLAG)

@@ -44,13 +44,13 @@ class Deployed:
         return known[name]
 
 
-def deployed(stage_name: str) -> Deployed:
+def deployed(stage_name: str, ambient: Mapping[str, str] = os.environ) -> Deployed:
     """Point this process at a stage, and read what is deployed there from Terraform's state.
 
     The state is read from its bucket, which takes a moment, where `terraform init` and `output` take seconds.
     Raises NotDeployedError, or another UserError when the stage cannot be reached.
     """
-    stage = resolve(stage_name, os.environ)
+    stage = resolve(stage_name, ambient)
     stage.activate()
     not_deployed = NotDeployedError(f"Stage {stage.name} is not deployed. Deploy it: make deploy STAGE={stage.name}")
     if stage.is_local and stage.local_cloud.port() is None:

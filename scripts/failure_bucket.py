@@ -67,17 +67,23 @@ class FailureBucket:
         self._client = client
         self._bucket = bucket
 
-    def failures(self, since: datetime | None = None, function: str | None = None) -> Iterator[Failure]:
+    def failures(
+        self, since: datetime | None = None, function: str | None = None, after: str = ""
+    ) -> Iterator[Failure]:
         """What failed since then, of the function with this real name, page by page in the order of the keys.
 
-        Parked records come first: what a redrive of a batch parks anew is then not found in the same pass.
+        `after` is the last key of what is known already. Parked records come first: what a redrive of a batch parks
+        anew is then not found in the same pass.
         """
         pages = self._client.get_paginator("list_objects_v2")
         for prefix in (f"{_PARKED}{function}/" if function else _PARKED, _GIVEN_UP):
-            for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
+            if after.startswith(_GIVEN_UP) and prefix != _GIVEN_UP:
+                continue
+            known = after if after.startswith(prefix) else ""
+            for page in pages.paginate(Bucket=self._bucket, Prefix=prefix, StartAfter=known):
                 for each in page.get("Contents", []):
                     if since is None or each["LastModified"] >= since:
-                        failure = self._read(each["Key"])
+                        failure = self.read(each["Key"])
                         if failure and function in (None, failure.function):
                             yield failure
 
@@ -93,7 +99,7 @@ class FailureBucket:
         same = (failure.version, failure.etag, failure.failed_at)
         if (now.get("VersionId"), now["ETag"], now["LastModified"]) == same:
             return failure
-        return self._read(failure.key)
+        return self.read(failure.key)
 
     def set_aside(self, failure: Failure) -> bool:
         """Move it under redriven/: the copy first, so that an interrupt leaves two, never none.
@@ -120,7 +126,10 @@ class FailureBucket:
             IfMatch=failure.etag,
         )
 
-    def _read(self, key: str) -> Failure | None:
+    def read(self, key: str) -> Failure | None:
+        """A failure by its key; None when there is none, and for what has been redriven."""
+        if not key.startswith((_PARKED, _GIVEN_UP)):
+            return None
         try:
             answer = self._client.get_object(Bucket=self._bucket, Key=key)
         except self._client.exceptions.NoSuchKey:

@@ -27,6 +27,15 @@ _REPORT = re.compile(
 )
 
 
+class NotJsonError(UserError):
+    """A text is not JSON from this line and column on, both counted from 1."""
+
+    def __init__(self, what: str, line: int, column: int) -> None:
+        super().__init__(f"{what} (line {line}, column {column})")
+        self.line = line
+        self.column = column
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What Lambda reports of an invocation."""
@@ -66,11 +75,22 @@ def read_event(name: str) -> bytes:
             raise UserError(
                 f"There is no event {name!r} ({error.strerror}). Name one of {known}, a file, or - for standard input"
             ) from None
-    try:
-        json.loads(event)
-    except ValueError as error:
-        raise UserError(f"The event {name!r} is not JSON: {error}") from None
+    check_event(event, f"The event {name!r}")
     return event
+
+
+def check_event(event: bytes, what: str) -> None:
+    """Raises NotJsonError, or UserError, when Lambda would not take the event."""
+    try:
+        json.loads(event, parse_constant=_refuse)
+    except json.JSONDecodeError as error:
+        raise NotJsonError(f"{what} is not JSON: {error.msg}", error.lineno, error.colno) from None
+    except ValueError as error:  # not text
+        raise UserError(f"{what} is not JSON: {error}") from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON number")
 
 
 def find_report(log: str) -> Report | None:

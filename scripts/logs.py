@@ -36,12 +36,18 @@ class Line:
     message: str
 
 
-def lines(logs: "CloudWatchLogsClient", groups: Mapping[str, str], start: datetime) -> Iterator[Line]:
-    """What the functions, by name with their log groups, have logged since then: page by page, in order of time."""
+def lines(
+    logs: "CloudWatchLogsClient", groups: Mapping[str, str], start: datetime, pattern: str = ""
+) -> Iterator[Line]:
+    """What the functions, by name with their log groups, have logged since then: page by page, in order of time.
+
+    A pattern leaves the choice of lines to CloudWatch:
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
+    """
 
     def of(function: str, group: str) -> Iterator[Line]:
         pages = logs.get_paginator("filter_log_events").paginate(
-            logGroupName=group, startTime=int(start.timestamp() * 1000)
+            logGroupName=group, startTime=int(start.timestamp() * 1000), filterPattern=pattern
         )
         for page in pages:
             for event in page["events"]:

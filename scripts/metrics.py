@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudwatch.type_defs import MetricDataQueryTypeDef, MetricTypeDef
 
 NAMESPACE = "GameScores"  # of the functions' own metrics, unless METRICS_NAMESPACE says otherwise
-_LAMBDA = {"Invocations": "Sum", "Errors": "Sum", "Duration": "Average", "IteratorAge": "Maximum"}
+LAMBDA = {"Invocations": "Sum", "Errors": "Sum", "Duration": "Average", "IteratorAge": "Maximum"}
 _IN_MILLISECONDS = {"Duration", "IteratorAge", "Latency"}
 _LONGEST_MILLISECONDS = 365 * 24 * 60 * 60 * 1000
 """No stream keeps a record longer: what is said to be older is a test event, whose time is made up."""
+EMBEDDED = '"_aws"'
+"""The filter pattern of the log lines that have metrics in them."""
 _POINTS = 60
 _QUERIES = 500  # what one GetMetricData takes
 _COLUMNS = 2
@@ -117,7 +119,7 @@ def _is_plausible(metric: str, value: float) -> bool:
 
 
 def _statistic(metric: str) -> str:
-    return _LAMBDA.get(metric, "Maximum" if metric in _IN_MILLISECONDS else "Sum")
+    return LAMBDA.get(metric, "Maximum" if metric in _IN_MILLISECONDS else "Sum")
 
 
 def panels(system: Deployed, start: datetime, now: datetime) -> tuple[list[Panel], bool]:
@@ -125,20 +127,26 @@ def panels(system: Deployed, start: datetime, now: datetime) -> tuple[list[Panel
     cloudwatch, seconds = boto3.client("cloudwatch"), period(now - start)
     start = datetime.fromtimestamp(start.timestamp() // seconds * seconds, UTC)
     functions = {each["name"]: each["log_group"] for each in system.outputs["functions"].values()}
-    lambdas = [_metric("AWS/Lambda", name, function) for name in _LAMBDA for function in functions]
+    lambdas = [_metric("AWS/Lambda", name, function) for name in LAMBDA for function in functions]
     found = from_cloudwatch(cloudwatch, lambdas, start, now, seconds)
-    own = [
-        metric
-        for page in cloudwatch.get_paginator("list_metrics").paginate(Namespace=NAMESPACE)
-        for metric in page["Metrics"]
-        if [each["Value"] for each in metric["Dimensions"]] in [[function] for function in functions]
-    ]
+    own = own_metrics(cloudwatch, functions)
     if own:
-        found += from_cloudwatch(cloudwatch, own, start, now, seconds)  # type: ignore[arg-type]
+        found += from_cloudwatch(cloudwatch, own, start, now, seconds)
     else:
-        found += from_logs(lines(boto3.client("logs"), functions, start), seconds)
+        found += from_logs(lines(boto3.client("logs"), functions, start, EMBEDDED), seconds)
     points = range(int(start.timestamp()), int(now.timestamp()), seconds)
     return [_with_zeros(panel, points) for panel in found], not own
+
+
+def own_metrics(cloudwatch: "CloudWatchClient", functions: Iterable[str]) -> "list[MetricTypeDef]":
+    """The functions' own metrics, as far as CloudWatch has any: the local cloud takes none from log lines."""
+    owners = [[function] for function in functions]
+    return [
+        {"Namespace": metric["Namespace"], "MetricName": metric["MetricName"], "Dimensions": metric["Dimensions"]}
+        for page in cloudwatch.get_paginator("list_metrics").paginate(Namespace=NAMESPACE)
+        for metric in page["Metrics"]
+        if [each["Value"] for each in metric["Dimensions"]] in owners
+    ]
 
 
 def _with_zeros(panel: Panel, points: range) -> Panel:
@@ -229,7 +237,7 @@ def main(
         file = png or system.stage.folder / f"metrics-{stage}.png"
         picture(drawn, start, now, f"Stage {stage}, {start:%Y-%m-%d %H:%M} to {now:%Y-%m-%d %H:%M} UTC", file)
         typer.echo(f"Picture: {file}")
-    nothing = [metric for metric in _LAMBDA if metric not in {panel.metric for panel in found}]
+    nothing = [metric for metric in LAMBDA if metric not in {panel.metric for panel in found}]
     if empty:
         typer.echo(f"Zero throughout: {', '.join(panel.metric for panel in empty)}")
     if nothing:

@@ -54,6 +54,10 @@ def main(
         raise typer.Exit(DRIFT)
 
 
+def _tell(line: str) -> None:
+    typer.echo(line, err=True)
+
+
 def reconcile(
     system: Deployed,
     on_finding: Callable[[Finding], None],
@@ -62,19 +66,32 @@ def reconcile(
     rate: float = RATE,
     segments: int = SEGMENTS,
     pause: float = PAUSE,
+    tell: Callable[[str], None] = _tell,
+    publish: bool = True,
 ) -> Verdict:
-    """Reconcile a deployed system, tell what was found, and publish how many users are left in drift."""
+    """Reconcile a deployed system, tell what was found, and publish how many users are left in drift.
+
+    `tell` gets a line at each step.
+    """
     settings = _settings(system)
     stream_arn = system.table(Table.RECORDS)["stream_arn"]
     ended = threading.Event()
     throttle = Throttle(rate, time.monotonic, ended.wait)
     with _snapshot(system, stream_arn, segments) as snapshot:
         try:
-            verdict = _reconciliation(system, settings, snapshot, stream_arn, throttle, segments, pause).run(fix=fix)
+            verdict = _reconciliation(system, settings, snapshot, stream_arn, throttle, segments, pause, tell).run(
+                fix=fix
+            )
         finally:
             ended.set()  # or an interrupt would wait for threads that wait for the throttle
         for finding in snapshot.findings():
             on_finding(finding)
+    if publish:
+        _publish(system, settings, verdict)
+    return verdict
+
+
+def _publish(system: Deployed, settings: Settings, verdict: Verdict) -> None:
     boto3.client("cloudwatch").put_metric_data(
         Namespace=settings.metrics_namespace,
         MetricData=[
@@ -86,7 +103,6 @@ def reconcile(
             }
         ],
     )
-    return verdict
 
 
 @contextmanager
@@ -117,6 +133,7 @@ def _reconciliation(
     throttle: Throttle,
     segments: int,
     pause: float,
+    tell: Callable[[str], None],
 ) -> Reconciliation:
     connections = max(2 * segments, settings.concurrency)
     tombstone_seconds = settings.tombstone_days * 24 * 60 * 60
@@ -141,7 +158,7 @@ def _reconciliation(
         workers=Threads(connections),
         patience=_patience,
         pause=lambda: time.sleep(pause),
-        tell=lambda line: typer.echo(line, err=True),
+        tell=tell,
     )
 
 

@@ -7,7 +7,7 @@ a later event may have put that. Look at SINCE and DRY_RUN first where an event 
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -19,7 +19,7 @@ import typer
 from botocore.config import Config
 
 from scripts.command import run
-from scripts.deployed import deployed
+from scripts.deployed import Deployed, deployed
 from scripts.failure_bucket import Failure, FailureBucket, Record
 from scripts.replay import Answer, Invoke, event, groups, interpret, replay
 from scripts.since import since as parse_since
@@ -90,6 +90,33 @@ def _settle(failure: Failure, left: list[tuple[Record, str]], bucket: Bucket) ->
     return Result(failure, Verdict.REDRIVEN if moved else Verdict.OVERTAKEN, "")
 
 
+def targets(system: Deployed) -> dict[str, Target]:
+    """The functions of a stage, by their real names."""
+    patient = Config(read_timeout=_LONGEST_INVOCATION + 10, retries={"mode": "standard", "total_max_attempts": 5})
+    client = boto3.client("lambda", config=patient)
+    return {
+        each["name"]: Target(
+            partial(invoke, client, each["live_arn"]),
+            # What the function's timeout was chosen for.
+            client.get_event_source_mapping(UUID=each["mapping_uuid"])["BatchSize"],
+        )
+        for each in system.outputs["functions"].values()
+    }
+
+
+def redrive_all(
+    failures: Iterable[Failure], bucket: FailureBucket, targets: Mapping[str, Target], *, dry_run: bool = False
+) -> Iterator[Result]:
+    """Replay each failure through its function, in batches; a dry run only says what would be."""
+    for group in groups(failures, max(target.batch_size for target in targets.values())):
+        target = targets.get(group[0].function)
+        if target is None or dry_run:
+            why = "This is a dry run" if target else "This stage has no such function"
+            yield from (Result(failure, Verdict.SKIPPED, why) for failure in group)
+        else:
+            yield from redrive(group, bucket, target)
+
+
 def invoke(client: "LambdaClient", function: str, records: Sequence[Record]) -> Answer:
     """Hand the records to a function, and wait for its answer."""
     answer = client.invoke(FunctionName=function, Payload=event(records))
@@ -108,38 +135,16 @@ def main(
     earliest = parse_since(since, datetime.now(UTC)) if since else None
     name = system.function(function)["name"] if function else None
     bucket = FailureBucket(boto3.client("s3"), system.outputs["failure_bucket"])
-    patient = Config(read_timeout=_LONGEST_INVOCATION + 10, retries={"mode": "standard", "total_max_attempts": 5})
-    client = boto3.client("lambda", config=patient)
-    targets = {
-        each["name"]: Target(
-            partial(invoke, client, each["live_arn"]),
-            # What the function's timeout was chosen for.
-            client.get_event_source_mapping(UUID=each["mapping_uuid"])["BatchSize"],
-        )
-        for each in system.outputs["functions"].values()
-    }
     show: Callable[[Result], None] = _show_json if as_json else _show
     verdicts = dict.fromkeys(Verdict, 0)
-    failures = bucket.failures(earliest, name)
-    for group in groups(failures, max(target.batch_size for target in targets.values())):
-        target = targets.get(group[0].function)
-        for result in _results(group, bucket, target, dry_run=dry_run):
-            verdicts[result.verdict] += 1
-            show(result)
+    for result in redrive_all(bucket.failures(earliest, name), bucket, targets(system), dry_run=dry_run):
+        verdicts[result.verdict] += 1
+        show(result)
     if not as_json:
         told = ", ".join(f"{verdict} {count}" for verdict, count in verdicts.items() if count)
         typer.echo(f"Objects: {told}." if told else "Nothing has failed.")
     if not dry_run and verdicts[Verdict.FAILING]:
         raise typer.Exit(STILL_FAILING)
-
-
-def _results(
-    group: Sequence[Failure], bucket: FailureBucket, target: Target | None, *, dry_run: bool
-) -> Iterator[Result]:
-    if target is None or dry_run:
-        why = "This is a dry run" if target else "This stage has no such function"
-        return (Result(failure, Verdict.SKIPPED, why) for failure in group)
-    return redrive(group, bucket, target)
 
 
 def _show(result: Result) -> None:

@@ -83,7 +83,8 @@ def prod(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     shell = Prod(folder, clone=clone)
     settings = shell.settings.read_text()
     settings = re.sub(r"(allowed_account_ids = )\[.*\]", r'\1["000000000000"]', settings)
-    key = boto3.client("kms").create_key()["KeyMetadata"]["Arn"]
+    kms = boto3.client("kms")
+    key = kms.create_key()["KeyMetadata"]["Arn"]
     shell.settings.write_text(f'{settings}\nkms_key_arn = "{key}"\n')
     try:
         code, output = shell.prod("deploy")
@@ -94,6 +95,7 @@ def prod(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
             shell.settings.write_text(shell.settings.read_text().replace(PROTECTED, UNPROTECTED))
             shell.prod("deploy")
         code, output = shell.prod("destroy", "CONFIRM=prod", "DELETE_FAILURES=1")
+        kms.schedule_key_deletion(KeyId=key)
         assert code == 0, output
 
 
