@@ -100,6 +100,9 @@ export function showFlow(flow, outputs) {
     byId("reasons").replaceChildren(...flow.reasons.map((/** @type {string} */ reason) => el("li", {}, reason)));
   }
   say(byId("looked"), `as of ${clock(flow.at)}${flow.delayed ? "; CloudWatch counts arrive a minute or two late" : ""}`);
-  const alarms = flow.alarms.map((/** @type {any} */ alarm) => `${alarm.name} ${alarm.state}`).join(", ");
-  say(byId("alarms"), `Alarms: ${alarms || "none is defined on these functions"}`);
+  /** @type {Record<string, number>} */
+  const states = {};
+  for (const alarm of flow.alarms) states[alarm.state] = (states[alarm.state] ?? 0) + 1;
+  const alarms = Object.entries(states).map(([state, count]) => `${count} ${state}`).join(", ");
+  say(byId("alarms"), `Alarms: ${alarms || "this stage has none"}`);
 }
