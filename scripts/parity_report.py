@@ -49,7 +49,7 @@ SEMANTICS = [
         "polling: Kinesis 1/s, DynamoDB 4/s",
         DIFFERS,
         f"{CLOUD}test_an_idle_cloud_invokes_within_a_quarter_of_a_second",
-        "Both are polled every 0.2 s when idle, since a person waits.",
+        "Both are polled every 0.17 s when idle, since a person waits.",
     ),
     Semantic(
         "StartingPosition TRIM_HORIZON and AT_TIMESTAMP",

@@ -178,7 +178,7 @@ class Pace:
     here a person waits. What closes a shard has the stream listed at once, whatever `relist` is.
     """
 
-    idle_shard: float = 0.2
+    idle_shard: float = 0.17
     busy_shard: float = 0.02
     failing_stream: float = 1.0
     relist: float = 10.0
