@@ -22,7 +22,7 @@ BENCHMARKS: dict[str, Callable[[], Findings]] = {
     "deploy": deploying.measure,
 }
 QUICK: dict[str, Callable[[], Findings]] = {
-    "cold-start": lambda: cold_start.measure(repetitions=7),
+    "cold-start": lambda: cold_start.measure(repetitions=21),
     "parsing": lambda: records.parsing(repetitions=7),
     "logging": lambda: records.logging_(repetitions=5),
     "counts": writing.counts,
