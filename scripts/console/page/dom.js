@@ -80,19 +80,28 @@ export function confirmed(question, yes) {
   });
 }
 
+/** How often something was tried whose failure is told in an element. @type {WeakMap<HTMLElement, number>} */
+const turns = new WeakMap();
+
 /**
- * Do what a button says, once at a time, and tell beside it when that fails.
+ * Do what a button says, once at a time, and tell beside it when that fails. What ends after something else was begun
+ * whose failure is told in the same place leaves that place alone.
  * @param {HTMLElement} where @param {() => Promise<void>} work @param {HTMLButtonElement|null} [button]
  */
 export async function trying(where, work, button) {
   if (button?.getAttribute("aria-busy") === "true") return;
   button?.setAttribute("aria-busy", "true");
+  const turn = (turns.get(where) ?? 0) + 1;
+  turns.set(where, turn);
+  const isLast = () => turns.get(where) === turn;
   try {
     await work();
+    if (!isLast()) return;
     if (where.dataset.failed) say(where, "");
     delete where.dataset.failed;
   } catch (error) {
     if (!(error instanceof Error)) throw error;
+    if (!isLast()) return;
     where.dataset.failed = "yes";
     say(where, error.message);
   } finally {

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import boto3
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from handlers.shared.parking import parked_document, parked_key
 from tests.integration.console.conftest import Console, Visit
@@ -150,6 +150,27 @@ def test_an_event_of_ones_own_is_checked_and_its_error_pointed_at(console: Conso
     expect(result).to_contain_text("no Records")
     expect(page.get_by_label("Event", exact=True)).to_have_value("My own")
     expect(page.locator("#test-error")).to_have_text("")
+
+
+def test_an_event_that_arrives_late_touches_neither_what_was_written_nor_its_error(
+    console: Console, visit: Visit
+) -> None:
+    page = visit(console.link)
+    event, error = page.get_by_label("Its JSON"), page.locator("#test-error")
+    expect(event).to_have_value(re.compile("kinesis"))
+    held: list[Route] = []
+    page.route("**/api/events/*", lambda route: held.append(route))
+    page.get_by_label(AGGREGATE, exact=True).check()
+    event.fill("oops")
+    page.get_by_role("button", name="Test", exact=True).click()
+    expect(error).to_contain_text("The event is not JSON: ")
+
+    with page.expect_response("**/api/events/*"):
+        held[0].continue_()
+    page.evaluate("() => new Promise(requestAnimationFrame)")
+
+    expect(error).to_contain_text("The event is not JSON: ")
+    expect(event).to_have_value("oops")
 
 
 def test_the_charts_show_the_chosen_range(system: System, console: Console, visit: Visit) -> None:
