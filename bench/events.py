@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from dataclasses import dataclass
 from random import Random
 from typing import Any, cast
@@ -28,7 +29,7 @@ class Context:
 
 def table_records(n: int, users: int, *, zipf: bool = False, seed: int = 1) -> list[DynamoDBRecord]:
     """Inserts of `n` items of so many users, by turns or as 1/rank; scores are whole numbers below 1,000."""
-    dice = Random(seed)  # noqa: S311
+    dice, now = Random(seed), time.time()  # noqa: S311
     names = [f"player-{user:06d}" for user in range(users)]
     whose = (
         dice.choices(names, [1 / rank for rank in range(1, users + 1)], k=n)
@@ -39,7 +40,13 @@ def table_records(n: int, users: int, *, zipf: bool = False, seed: int = 1) -> l
         cast(
             DynamoDBRecord,
             {
-                **insert(_FIRST_RECORD + at, _FIRST_SEQUENCE_NUMBER + 37 * at, name, str(dice.randrange(1, 1000))),
+                **insert(
+                    _FIRST_RECORD + at,
+                    _FIRST_SEQUENCE_NUMBER + 37 * at,
+                    name,
+                    str(dice.randrange(1, 1000)),
+                    ApproximateCreationDateTime=now,
+                ),
                 "eventID": f"{dice.getrandbits(128):032x}",
                 "eventVersion": "1.1",
                 "awsRegion": "us-east-1",

@@ -21,6 +21,7 @@ from bench.writing import client_of, function
 from handlers.aggregate_scores_by_user import change
 from handlers.process_kinesis_records import handler as process_kinesis_records
 from handlers.shared.lambda_types import DynamoDBEvent, DynamoDBRecord, KinesisEvent
+from tests.fakes.stream import TABLE_ARN
 
 BATCH = 10_000
 _INVOCATION_BYTES = 6 * 1024 * 1024  # of its event
@@ -28,7 +29,7 @@ _INVOCATION_BYTES = 6 * 1024 * 1024  # of its event
 
 def parse_and_fold(records: list[DynamoDBRecord]) -> dict[str, change.Change]:
     """What AggregateScoresByUser does with a batch before it counts."""
-    return change.fold([change.parse(record, position) for position, record in enumerate(records)])
+    return change.fold([change.parse(record, position, TABLE_ARN) for position, record in enumerate(records)])
 
 
 def plain_loop(records: list[DynamoDBRecord]) -> dict[str, Decimal]:
@@ -68,6 +69,7 @@ def keeping_loop(records: list[DynamoDBRecord]) -> dict[str, change.Change]:
             Decimal(image["Score"]["N"]),
             record["eventName"] == "INSERT",
             position,
+            body["ApproximateCreationDateTime"],
         )
     return last
 

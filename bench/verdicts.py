@@ -81,7 +81,7 @@ def _judge(peer: Peer, scenario: Scenario, histories: int) -> str:
 def _play(peer: Peer, scenario: Scenario, seed: int) -> str:
     """What is wrong at the end of one history; empty when nothing is."""
     random = Random(seed)  # noqa: S311
-    table = played(_history(scenario, random), first_sequence_number=10**22 - seed % 10)
+    table = played(_history(scenario, random), first_sequence_number=10**22 - seed % 10, now=time.time())
     with mock_aws(), patch.dict(os.environ, _ENVIRONMENT):
         _create_tables()
         account = _Account()

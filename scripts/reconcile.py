@@ -13,6 +13,7 @@ from botocore.config import Config
 from filelock import FileLock, Timeout
 
 from handlers.aggregate_scores_by_user.dynamodb import DynamoDBLedger
+from handlers.aggregate_scores_by_user.ledger import TOMBSTONE_SECONDS
 from handlers.aggregate_scores_by_user.settings import Settings
 from handlers.shared import aws
 from handlers.shared.retrying import Patience
@@ -136,7 +137,6 @@ def _reconciliation(
     tell: Callable[[str], None],
 ) -> Reconciliation:
     connections = max(2 * segments, settings.concurrency)
-    tombstone_seconds = settings.tombstone_days * 24 * 60 * 60
     config = Config(max_pool_connections=connections, retries={"mode": "standard", "total_max_attempts": 10})
     return Reconciliation(
         tables=DynamoDBScoreTables(
@@ -150,7 +150,7 @@ def _reconciliation(
             aws.client("dynamodb", connections),
             ledger_table=settings.ledger_table,
             totals_table=settings.totals_table,
-            expires_at=lambda: int(time.time()) + tombstone_seconds,
+            expires_at=lambda: int(time.time()) + TOMBSTONE_SECONDS,
         ),
         snapshot=snapshot,
         stream_arn=stream_arn,

@@ -3,6 +3,7 @@
 GameScoreRecords  <- each against each ->  GameScoreLedger  <- summed by user ->  GameScoresByUser
 """
 
+import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -119,7 +120,8 @@ class Reconciliation:
                 repair(record, entry)._replace(position=position)
                 for position, (record, entry) in enumerate(present.values())
             ]
-            outcome = count(changes, self.ledger, self.workers, self.patience())
+            # No age limit: what a record of the table says is true now.
+            outcome = count(changes, self.ledger, self.workers, self.patience(), judged_since=-math.inf)
             unrepaired = {each.record_id for each in outcome.unfinished}
             unrepaired |= {changes[position].record_id for position in outcome.uncountable}
             for reason in {*outcome.reasons, *outcome.uncountable.values()}:
@@ -143,10 +145,11 @@ class Reconciliation:
             "eventSourceARN": self.stream_arn,
             "dynamodb": {"Keys": {"RecordID": {"N": id_}}, "NewImage": image, "SequenceNumber": "0"},
         }
+        table_arn = self.stream_arn.partition("/stream/")[0]
         try:
-            return change.parse(record, 0)
+            return change.parse(record, 0, table_arn)
         except PoisonRecordError:
-            withdrawn = change.withdrawal(record, 0)
+            withdrawn = change.withdrawal(record, 0, table_arn)
             assert withdrawn is not None, "the key and the version are ours"  # noqa: S101
             return withdrawn
 

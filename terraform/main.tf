@@ -110,14 +110,15 @@ module "aggregate_scores_by_user" {
   permissions_boundary_arn = local.permissions_boundary_arn
 
   environment = {
-    TOTALS_TABLE   = module.scores_by_user.name
-    LEDGER_TABLE   = module.score_ledger.name
-    FAILURE_BUCKET = module.failure_store.name
-    TOMBSTONE_DAYS = var.tombstone_days
+    TOTALS_TABLE      = module.scores_by_user.name
+    LEDGER_TABLE      = module.score_ledger.name
+    RECORDS_TABLE_ARN = module.score_records.arn
+    FAILURE_BUCKET    = module.failure_store.name
   }
 
   grants = {
     read-records    = module.score_records.read_stream_policy
+    read-ledger     = module.score_ledger.batch_get_policy
     put-ledger      = module.score_ledger.put_item_policy
     update-totals   = module.scores_by_user.update_item_policy
     report-failures = module.failure_store.write_policy
@@ -195,7 +196,7 @@ module "monitoring" {
 
   tables = {
     GameScoreRecords = { name = module.score_records.name, operations = ["BatchWriteItem"] }
-    GameScoreLedger  = { name = module.score_ledger.name, operations = ["TransactWriteItems"] }
+    GameScoreLedger  = { name = module.score_ledger.name, operations = ["BatchGetItem", "TransactWriteItems"] }
     GameScoresByUser = { name = module.scores_by_user.name, operations = ["TransactWriteItems"] }
   }
 }

@@ -140,22 +140,10 @@ variable "aggregate_scores_by_user" {
   nullable = false
 }
 
-variable "tombstone_days" {
-  description = "Days that the ledger remembers a deleted record: longer than any change of it may still be replayed."
-  type        = number
-  default     = 14
-  nullable    = false
-
-  validation {
-    condition     = var.tombstone_days >= 2 && floor(var.tombstone_days) == var.tombstone_days
-    error_message = "tombstone_days must be whole and at least 2: a table's stream alone can replay a day."
-  }
-}
-
 variable "failures" {
   description = <<-EOT
-    The bucket of what was given up on.
-    retention_days: how long a failure is kept.
+    The bucket of records that failed for good.
+    retention_days: how long a failure is kept, at most 33 days.
     force_destroy: whether destroy deletes the bucket even when failures are in it.
   EOT
   type = object({
@@ -165,9 +153,10 @@ variable "failures" {
   default  = {}
   nullable = false
 
+  # A record may be a day old when it fails, and S3 deletes an expired object within a day or so.
   validation {
-    condition     = var.failures.retention_days < var.tombstone_days
-    error_message = "failures.retention_days must be less than tombstone_days: a failure that is replayed after its record's tombstone is gone would be counted again."
+    condition     = var.failures.retention_days >= 1 && var.failures.retention_days <= 33
+    error_message = "failures.retention_days must be 1 to 33: AggregateScoresByUser does not count a record older than 35 days that its ledger does not know, so an older failure could not be redriven."
   }
 }
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from bench.peers import LEDGER, TOTALS, Handler, Peer
 from handlers.aggregate_scores_by_user.dynamodb import DynamoDBLedger
 from handlers.aggregate_scores_by_user.handler import Aggregator
+from handlers.aggregate_scores_by_user.ledger import TOMBSTONE_SECONDS
 from handlers.shared import aws
 from handlers.shared.lambda_types import DynamoDBEvent, LambdaContext
 from handlers.shared.log import BatchLog
 from handlers.shared.retrying import Patience
 from handlers.shared.workers import Workers
 from tests.fakes.invocation import InMemoryParking
+from tests.fakes.stream import TABLE_ARN
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -25,9 +27,10 @@ def handler(client: "DynamoDBClient", workers: Workers) -> Handler:
         client,
         ledger_table=LEDGER,
         totals_table=TOTALS,
-        expires_at=lambda: int(time.time()) + 14 * 24 * 60 * 60,
+        expires_at=lambda: int(time.time()) + TOMBSTONE_SECONDS,
     )
-    aggregator = Aggregator(ledger, InMemoryParking(), workers, "AggregateScoresByUser", "GameScores", time.time)
+    parking = InMemoryParking()
+    aggregator = Aggregator(TABLE_ARN, ledger, parking, workers, "AggregateScoresByUser", "GameScores", time.time)
 
     def handle(event: DynamoDBEvent, context: LambdaContext) -> Any:
         log = BatchLog(context.aws_request_id, stream=io.StringIO())

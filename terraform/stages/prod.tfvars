@@ -30,9 +30,8 @@ aggregate_scores_by_user = {
   mapping              = { batch_size = 1000 }
 }
 
-# A month to look into what was given up on; the ledger must remember deleted records for longer.
-failures       = { retention_days = 30 }
-tombstone_days = 35
+# A month to look into what failed.
+failures = { retention_days = 30 }
 
 # Long enough to compare with last quarter.
 log_retention_days = 90

@@ -107,25 +107,27 @@ run "only_logs_when_told_to" {
   }
 }
 
-run "refuses_tombstones_that_a_replay_outlives" {
+run "refuses_failures_too_old_to_redrive" {
   command = plan
 
   variables {
-    tombstone_days = 1
-  }
-
-  expect_failures = [var.tombstone_days]
-}
-
-run "refuses_failures_that_outlive_tombstones" {
-  command = plan
-
-  variables {
-    tombstone_days = 14
-    failures       = { retention_days = 14 }
+    failures = { retention_days = 34 }
   }
 
   expect_failures = [var.failures]
+}
+
+run "accepts_failures_of_a_month" {
+  command = plan
+
+  variables {
+    failures = { retention_days = 33 }
+  }
+
+  assert {
+    condition     = module.failure_store.name != ""
+    error_message = "33 days of failures can all be redriven."
+  }
 }
 
 run "knows_each_stage_by_the_name_of_its_file" {

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from handlers.aggregate_scores_by_user.ledger import Add, Entry, OutdatedError, Put, Transaction
+from handlers.aggregate_scores_by_user.ledger import READ_ITEMS, Add, Entry, OutdatedError, Put, Transaction
 from tests.contract.conftest import LedgerUnderTest
 
 ANN = Entry("label#1", "ann", Decimal("1.50"))
@@ -115,3 +115,43 @@ def test_a_hundred_items_fit(store: LedgerUnderTest) -> None:
     store.ledger.commit(Transaction(puts, (Add("ann", Decimal(1), 99),)))
 
     assert store.entry("98") == ANN
+
+
+def test_entries_are_read_as_they_were_written(store: LedgerUnderTest) -> None:
+    store.ledger.commit(Transaction((Put("1", ANN, None), Put("-2.5", TOMBSTONE, None)), ()))
+
+    assert store.ledger.read(["-2.5", "1", "3"]) == {"-2.5": TOMBSTONE, "1": ANN, "3": None}
+
+
+def test_a_hundred_entries_can_be_read_at_once(store: LedgerUnderTest) -> None:
+    store.ledger.commit(Transaction(tuple(Put(str(each), ANN, None) for each in range(100)), ()))
+
+    assert store.ledger.read([str(each) for each in range(READ_ITEMS)]) == {str(each): ANN for each in range(100)}
+
+
+NEXT = Entry("label#2", "ann", Decimal(2))
+
+
+@pytest.mark.parametrize(
+    ("present", "put"),
+    [
+        (None, Put("1", ANN, None)),
+        (None, Put("1", TOMBSTONE, None)),
+        (ANN, Put("1", NEXT, ANN.version)),
+        (ANN, Put("1", TOMBSTONE, ANN.version)),
+        (TOMBSTONE, Put("1", Entry("label#4", "ann", Decimal(1)), TOMBSTONE.version)),
+        (TOMBSTONE, Put("1", Entry("label#3+", "ann", Decimal(1)), TOMBSTONE.version)),
+        (TOMBSTONE, Put("1", Entry("label#4", None, Decimal(0)), TOMBSTONE.version)),
+    ],
+)
+def test_no_write_can_be_repeated_once_it_is_committed(store: LedgerUnderTest, present: Entry | None, put: Put) -> None:
+    if present:
+        store.ledger.commit(Transaction((Put("1", present, None),), ()))
+    write = Transaction((put,), (Add("ann", Decimal(1), 1),))
+    store.ledger.commit(write)
+
+    with pytest.raises(OutdatedError) as outdated:
+        store.ledger.commit(write)
+
+    assert outdated.value.found == {"1": put.entry}
+    assert store.total("ann") == (Decimal(1), 1)

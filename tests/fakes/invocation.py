@@ -10,7 +10,9 @@ from handlers.aggregate_scores_by_user.handler import Aggregator
 from handlers.aggregate_scores_by_user.ledger import Ledger
 from handlers.shared.lambda_types import BatchResponse, DynamoDBRecord
 from handlers.shared.log import BatchLog
+from handlers.shared.parking import Parking
 from handlers.shared.retrying import Patience
+from tests.fakes.stream import NOW, TABLE_ARN
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -50,19 +52,25 @@ class Function:
     """AggregateScoresByUser with its stores in memory and a clock that moves when it is looked at."""
 
     def __init__(
-        self, ledger: Ledger, parking: InMemoryParking, random: Random | None = None, seconds: float = 10
+        self,
+        ledger: Ledger,
+        parking: Parking,
+        random: Random | None = None,
+        seconds: float = 10,
+        clock: Callable[[], float] = lambda: NOW + 2.5,
     ) -> None:
         self._random = random or Random(0)
         self._seconds = seconds
         self.pauses: list[float] = []
         self.log = io.StringIO()
         self._aggregator = Aggregator(
+            table_arn=TABLE_ARN,
             ledger=ledger,
             parking=parking,
             workers=ShuffledWorkers(self._random),
             function_name="AggregateScoresByUser",
             metrics_namespace="GameScores",
-            clock=lambda: 1_795_392_002.5,
+            clock=clock,
         )
 
     def invoke(self, records: list[DynamoDBRecord]) -> BatchResponse:

@@ -6,7 +6,10 @@ from typing import Any
 from handlers.shared.lambda_types import AttributeValue, DynamoDBRecord
 
 LABEL = "2026-11-23T00:00:00.000"
-ARN = f"arn:aws:dynamodb:us-east-1:123456789012:table/GameScoreRecords/stream/{LABEL}"
+TABLE_ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/GameScoreRecords"
+ARN = f"{TABLE_ARN}/stream/{LABEL}"
+NOW = 1_795_392_000.0
+"""When changes are made unless a test says otherwise, in seconds since the epoch."""
 
 _EXACT = Context(prec=400)
 
@@ -28,7 +31,7 @@ def stream_record(
 ) -> DynamoDBRecord:
     """A record as a stream mapping delivers it; `fields` replace those of its `dynamodb`."""
     body: Any = {
-        "ApproximateCreationDateTime": 1_795_392_000.0,
+        "ApproximateCreationDateTime": NOW,
         "Keys": {"RecordID": {"N": str(record_id)}},
         "SequenceNumber": str(sequence_number),
         "StreamViewType": "NEW_IMAGE",
@@ -44,9 +47,9 @@ def stream_record(
     }
 
 
-def insert(record_id: int, sequence_number: int, username: str, score: str) -> DynamoDBRecord:
+def insert(record_id: int, sequence_number: int, username: str, score: str, **fields: Any) -> DynamoDBRecord:
     """A new item."""
-    return stream_record("INSERT", record_id, sequence_number, score_image(record_id, username, score))
+    return stream_record("INSERT", record_id, sequence_number, score_image(record_id, username, score), **fields)
 
 
 def modify(record_id: int, sequence_number: int, username: str, score: str) -> DynamoDBRecord:
@@ -62,7 +65,8 @@ def remove(record_id: int, sequence_number: int) -> DynamoDBRecord:
 class SourceTable:
     """Items, and a stream that has every change once, in order. A write that changes nothing makes none."""
 
-    def __init__(self, first_sequence_number: int) -> None:
+    def __init__(self, first_sequence_number: int, now: float = NOW) -> None:
+        self.now = now
         self.items: dict[int, Image] = {}
         self.stream: list[DynamoDBRecord] = []
         self._sequence_number = first_sequence_number
@@ -90,5 +94,7 @@ class SourceTable:
         return sums
 
     def _append(self, event_name: str, record_id: int, image: Image | None) -> None:
-        self.stream.append(stream_record(event_name, record_id, self._sequence_number, image))
+        self.stream.append(
+            stream_record(event_name, record_id, self._sequence_number, image, ApproximateCreationDateTime=self.now)
+        )
         self._sequence_number += 1

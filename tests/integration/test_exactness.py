@@ -4,6 +4,7 @@ import json
 import random
 from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,34 @@ def test_records_that_cannot_be_counted_are_parked_with_their_payload_and_the_re
         ("Score is missing or is not of type N", "3003"),
     ]
     assert {each["function"] for each in parked} == {system.function("AggregateScoresByUser")}
+
+
+def test_concurrent_replays_of_a_parked_record_count_it_once(system: System) -> None:
+    players, trials = Players(system, "replays", 6000), 25
+    for trial in range(trials):
+        players.put(trial, f"user {trial}", Score="seven")
+    bucket, prefix = system.outputs["failure_bucket"], f"parked/{system.function('AggregateScoresByUser')}/"
+
+    def parked() -> list[dict[str, Any]]:
+        s3 = boto3.client("s3")
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        objects = [s3.get_object(Bucket=bucket, Key=each["Key"]) for page in pages for each in page.get("Contents", [])]
+        records = [record for each in objects for record in json.loads(each["Body"].read())["payload"]["Records"]]
+        return [each for each in records if each["dynamodb"]["NewImage"]["Username"]["S"].startswith("replays ")]
+
+    records = eventually(lambda: found if len(found := parked()) == trials else None, what="the parked records")
+    # As a newer release would read them: four times at once, as when two people redrive twice.
+    for record in records:
+        record["dynamodb"]["NewImage"]["Score"] = {"N": "7"}
+    with ThreadPoolExecutor(4) as threads:
+        for record in records:
+            answers = [threads.submit(invoke, system, [record]) for _ in range(4)]
+            assert [answer.result() for answer in answers] == [{"batchItemFailures": []}] * 4
+
+    assert players.totals() == {f"replays user {trial}": (7, 1) for trial in range(trials)}
+    for trial in range(trials):
+        players.put(trial, f"user {trial}", Score=7)
+    eventually(players.are_exact, what="totals that the records account for")
 
 
 def test_an_item_that_can_no_longer_be_counted_loses_what_it_had_counted(system: System) -> None:

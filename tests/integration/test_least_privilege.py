@@ -162,6 +162,20 @@ def record_is_counted(system: System, function: str, action: str) -> Iterator[No
 
 
 @contextmanager
+def record_is_updated(system: System, function: str, action: str) -> Iterator[None]:
+    """An update of a counted score ends in its user's total; until then the log says which action is missing."""
+    record = next(_records)
+    players, told = Players(system, f"{action} {record}", record), tellings(system, function)
+    players.put(0, "ann", Score=1)
+    eventually(lambda: players.totals() == {f"{action} {record} ann": (1, 1)}, what="the first total")
+    players.put(0, "ann", Score=3)
+    eventually(lambda: action in told(), what=f"{action} in what is reported")
+    assert players.totals() == {f"{action} {record} ann": (1, 1)}
+    yield
+    eventually(lambda: players.totals() == {f"{action} {record} ann": (3, 1)}, what="the total")
+
+
+@contextmanager
 def poison_is_parked(system: System, function: str, action: str) -> Iterator[None]:
     """A score that cannot be counted ends in the failure store; until then the lack is told."""
     s3, bucket, prefix = boto3.client("s3"), system.outputs["failure_bucket"], f"parked/{system.function(function)}/"
@@ -218,6 +232,7 @@ NEEDED: Mapping[str, Mapping[str, tuple[Use, ...]]] = {
     },
     AGGREGATE: {
         **OF_EACH,
+        "dynamodb:BatchGetItem": (record_is_updated,),
         "dynamodb:DescribeStream": (mapping_is_changed,),
         "dynamodb:GetRecords": (mapping_is_changed, record_is_counted),
         "dynamodb:GetShardIterator": (mapping_is_changed,),

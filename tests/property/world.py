@@ -5,21 +5,26 @@ this repository's in test_histories, its peers in bench.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from copy import deepcopy
 from random import Random
 from typing import Any
 
 from handlers.shared.errors import RetryableError
 from handlers.shared.lambda_types import DynamoDBRecord
-from tests.fakes.stream import SourceTable, score_image, spoilt_image
+from tests.fakes.stream import NOW, SourceTable, score_image, spoilt_image
+
+NEW_SPELLING = "7E-16"
+"""A score that only the newer of two releases can read."""
 
 Invoke = Callable[[list[DynamoDBRecord]], Any]
 """A function's answer to a batch, which may name failures."""
 
 
-def played(history: list[tuple[str, int, str, str]], first_sequence_number: int) -> SourceTable:
+def played(history: list[tuple[str, int, str, str]], first_sequence_number: int, now: float = NOW) -> SourceTable:
     """The table after the history. Sequence numbers grow by a digit on the way, as real ones do."""
-    table = SourceTable(first_sequence_number)
+    table = SourceTable(first_sequence_number, now)
     for step, record_id, username, score in history:
         if step in ("delete", "replace"):
             table.delete(record_id)
@@ -28,6 +33,16 @@ def played(history: list[tuple[str, int, str, str]], first_sequence_number: int)
         if step == "spoil":
             table.put(record_id, spoilt_image(record_id, username, score))
     return table
+
+
+def misread(batch: list[DynamoDBRecord]) -> list[DynamoDBRecord]:
+    """The batch as an older release sees it, to which a score in the new spelling is poison."""
+    batch = deepcopy(batch)
+    for record in batch:
+        image = record["dynamodb"].get("NewImage", {})
+        if image.get("Score") == {"N": NEW_SPELLING}:
+            image["Score"] = {"S": NEW_SPELLING}
+    return batch
 
 
 class CrashError(BaseException):
@@ -66,12 +81,30 @@ class World:
         self._turns.run([self._drain] * consumers)
         self._mishaps = 0
 
-    def redrive(self) -> None:
-        """Deliver what was given up, in an order that is not the stream's."""
-        self._random.shuffle(self._given_up)
-        cut = self._random.randint(0, len(self._given_up))
-        for batch in self._given_up[:cut], self._given_up[cut:]:
+    def redrive_in_turns(
+        self, operators: int, parked: Callable[[], Sequence[DynamoDBRecord]], *, consumers: int = 0, mishaps: int = 0
+    ) -> None:
+        """Let operators replay discarded and parked records at once, beside consumers that read the stream again."""
+        self._mishaps = mishaps
+        failed = [*self._given_up, *parked()]
+
+        def replay() -> None:
+            for batch in self._cut(self._random.sample(failed, len(failed))):
+                with suppress(CrashError):
+                    self._invoke(batch)
+
+        self._turns.run([replay] * operators + [self._drain] * consumers)
+        self._mishaps = 0
+
+    def redrive(self, parked: Sequence[DynamoDBRecord] = ()) -> None:
+        """Replay what was discarded, and these parked records, in an order that is not the stream's."""
+        failed = [*self._given_up, *parked]
+        for batch in self._cut(self._random.sample(failed, len(failed))):
             assert self._invoke(batch) == {"batchItemFailures": []}
+
+    def _cut(self, records: list[DynamoDBRecord]) -> list[list[DynamoDBRecord]]:
+        cut = self._random.randint(0, len(records))
+        return [records[:cut], records[cut:]]
 
     def _drain(self) -> None:
         done = 0

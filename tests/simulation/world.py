@@ -21,6 +21,7 @@ from localcloud.engine.ports import (
     World,
 )
 from localcloud.engine.supervisor import Engine
+from tests.fakes.stream import ARN
 from tests.simulation.stream import SimulatedSource, Stream
 
 EPOCH = 1_790_000_000.0
@@ -28,7 +29,7 @@ UUID = "11111111-2222-3333-4444-555555555555"
 FUNCTION_ARN = "arn:aws:lambda:us-east-1:000000000000:function:f"
 ARNS = {
     "kinesis": "arn:aws:kinesis:us-east-1:000000000000:stream/s",
-    "dynamodb": "arn:aws:dynamodb:us-east-1:000000000000:table/t/stream/2026-11-23T00:00:00.000",
+    "dynamodb": ARN,
 }
 
 Event = dict[str, Any]

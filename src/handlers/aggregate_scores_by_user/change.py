@@ -1,4 +1,4 @@
-"""What a record of GameScoreRecords' stream says, free of AWS's encoding."""
+"""The change that a stream record of GameScoreRecords describes, free of AWS's encoding."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -10,13 +10,14 @@ from handlers.shared.errors import PoisonRecordError
 from handlers.shared.lambda_types import DynamoDBRecord
 
 _SEQUENCE_NUMBER_DIGITS = 40
+_FAR_FUTURE = 1e11
 _IS_INSERT = {"INSERT": True, "MODIFY": False}
 
 
 class Change(NamedTuple):
-    """The state in which a change left an item: what it adds to its user's total from then on.
+    """The state in which a change left an item: what the item adds to its user's total from then on.
 
-    A named tuple, not a dataclass: ten thousand are made a batch, in half the time.
+    A named tuple rather than a dataclass: a batch makes ten thousand, in half the time.
     """
 
     record_id: str
@@ -30,18 +31,33 @@ class Change(NamedTuple):
     """Whether the item was absent before, so that the ledger is expected to hold no entry for it."""
     position: int
     """The place in its batch of the record that says so."""
+    at: float
+    """When DynamoDB made the change, in seconds since the epoch; 0 when the record does not say."""
+
+    @property
+    def is_test(self) -> bool:
+        """Whether no stream of the table delivered the change: a test event, made by hand."""
+        return is_test(self.version)
 
 
-def parse(record: DynamoDBRecord, position: int) -> Change:
-    """The change that a stream record describes. Raises PoisonRecordError when it describes none."""
+def is_test(version: str) -> bool:
+    """Whether a version is of a test event: it has no stream label."""
+    return version.startswith("#")
+
+
+def parse(record: DynamoDBRecord, position: int, table_arn: str) -> Change:
+    """Return the change that a stream record of the table describes.
+
+    Raises PoisonRecordError when it describes none.
+    """
     try:
-        return _read(record, position)
+        return _read(record, position, table_arn)
     except (AttributeError, LookupError, TypeError, ValueError, PoisonRecordError):
-        return _examine(record, position)
+        return _examine(record, position, table_arn)
 
 
-def _read(record: Any, position: int) -> Change:
-    """What nearly every record says, in half the time, for it looks at nothing twice. Raises anything for the rest."""
+def _read(record: Any, position: int, table_arn: str) -> Change:
+    """Fast path for well-formed records. Raises on anything else; `parse` then uses the strict parser."""
     body = record["dynamodb"]
     image = body["NewImage"]
     record_id, number = body["Keys"]["RecordID"]["N"], body["SequenceNumber"]
@@ -50,39 +66,41 @@ def _read(record: Any, position: int) -> Change:
         raise ValueError
     return Change(
         record_id,
-        _version_before(record["eventSourceARN"], len(number)) + number,
+        _version_before(record["eventSourceARN"], table_arn, len(number)) + number,
         usernames.check(image["Username"]["S"]),
         decimals.parse(image["Score"]["N"]),
         _IS_INSERT[record["eventName"]],
         position,
+        _at(body),
     )
 
 
-def _examine(record: DynamoDBRecord, position: int) -> Change:
-    """What a record says that may be anything at all. Raises PoisonRecordError, which says what is wrong with it."""
+def _examine(record: DynamoDBRecord, position: int, table_arn: str) -> Change:
+    """Strict parser, for records that may be anything. Raises PoisonRecordError, which says what is wrong."""
     body = _body(record)
-    record_id, version = _record_id(body), _version(record, body)
+    record_id, version, at = _record_id(body), _version(record, body, table_arn), _at(body)
     match record.get("eventName"):
         case "REMOVE":
-            return Change(record_id, version, None, decimals.ZERO, False, position)
+            return Change(record_id, version, None, decimals.ZERO, False, position, at)
         case "INSERT" | "MODIFY" as event_name:
             image = body.get("NewImage")
             if not isinstance(image, dict):
                 raise PoisonRecordError("NewImage is missing")
             username = usernames.check(_attribute(image, "Username", "S"))
-            return Change(record_id, version, username, _score(image), event_name == "INSERT", position)
+            return Change(record_id, version, username, _score(image), event_name == "INSERT", position, at)
         case _:
             raise PoisonRecordError("eventName is unknown")
 
 
-def withdrawal(record: DynamoDBRecord, position: int) -> Change | None:
-    """What is left of a poison record: its item no longer holds what was counted for it.
+def withdrawal(record: DynamoDBRecord, position: int, table_arn: str) -> Change | None:
+    """Return the change that takes back what a poison record's item had counted, since it no longer holds that.
 
     None when not even the item and the version can be read.
     """
     try:
         body = _body(record)
-        return Change(_record_id(body), _version(record, body), None, decimals.ZERO, False, position)
+        record_id, version = _record_id(body), _version(record, body, table_arn)
+        return Change(record_id, version, None, decimals.ZERO, False, position, _at(body))
     except PoisonRecordError:
         return None
 
@@ -100,14 +118,21 @@ def fold(changes: Iterable[Change]) -> dict[str, Change]:
     return last
 
 
-# What follows reads records that may be anything at all, whatever their TypedDict says, hence `Any`.
+# The functions below read records that may be anything, whatever their TypedDict says: hence `Any`.
 
 
 def _body(record: DynamoDBRecord) -> dict[str, Any]:
+    if not isinstance(record, dict):
+        raise PoisonRecordError("The record is not an object")
     body: Any = record.get("dynamodb")
     if not isinstance(body, dict):
         raise PoisonRecordError("dynamodb is missing")
     return body
+
+
+def _at(body: dict[str, Any]) -> float:
+    at = body.get("ApproximateCreationDateTime")
+    return at if isinstance(at, int | float) and 0 <= at < _FAR_FUTURE else 0
 
 
 def _record_id(body: dict[str, Any]) -> str:
@@ -127,25 +152,28 @@ def _record_id(body: dict[str, Any]) -> str:
         raise PoisonRecordError(f"RecordID {error}") from None
 
 
-def _version(record: DynamoDBRecord, body: dict[str, Any]) -> str:
+def _version(record: DynamoDBRecord, body: dict[str, Any], table_arn: str) -> str:
     number = body.get("SequenceNumber")
     if not (isinstance(number, str) and number.isascii() and number.isdigit()):
         raise PoisonRecordError("SequenceNumber is not a number")
     if len(number) > _SEQUENCE_NUMBER_DIGITS:
         raise PoisonRecordError("SequenceNumber has too many digits")
-    return _version_before(str(record.get("eventSourceARN")), len(number)) + number
+    arn = record.get("eventSourceARN")
+    return _version_before(arn if isinstance(arn, str) else "", table_arn, len(number)) + number
 
 
 @lru_cache(maxsize=64)
-def _version_before(arn: str, digits: int) -> str:
-    """What stands in a version before a sequence number of so many digits: the stream's label, and the padding.
+def _version_before(stream_arn: str, table_arn: str, digits: int) -> str:
+    """Return what precedes a sequence number of so many digits in a version: the stream's label, and the padding.
 
-    A label is the time at which its stream was enabled, so labels sort as streams do. A hand-made event has
-    none, and thus sorts before all that really happened.
+    A label is the time at which its stream was enabled, so labels sort as streams do. An event that comes from no
+    stream of the table is a test. It gets no label, and so sorts before every change of the table.
     """
     if not 0 < digits <= _SEQUENCE_NUMBER_DIGITS:
         raise ValueError
-    label = arn.partition("/stream/")[2]
+    table, _, label = stream_arn.partition("/stream/")
+    if table != table_arn:
+        label = ""
     return f"{label}#{'0' * (_SEQUENCE_NUMBER_DIGITS - digits)}"
 
 

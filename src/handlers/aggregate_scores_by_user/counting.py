@@ -1,17 +1,21 @@
 """Counting changes: rounds of transactions, each planned with what the last one taught about the ledger."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from handlers.aggregate_scores_by_user import packing
 from handlers.aggregate_scores_by_user.change import Change
 from handlers.aggregate_scores_by_user.ledger import (
+    DAMAGED,
+    READ_ITEMS,
+    REPLAY_SECONDS,
+    Entry,
     Ledger,
     OutdatedError,
     Task,
     Transaction,
     UncountableError,
-    first_try,
     is_stale,
     plan,
     transaction,
@@ -21,50 +25,93 @@ from handlers.shared.errors import RefusedError, RetryableError
 from handlers.shared.retrying import Patience
 from handlers.shared.workers import Workers
 
+TOO_OLD = f"older than {REPLAY_SECONDS // 86_400} days and not in the ledger: only make reconcile can count it"
+ENTRY_DAMAGED = "the ledger's entry is damaged: make reconcile FIX=1 repairs it"
+TOO_WIDE = "Score does not fit its user's total"
+
 Failure = OutdatedError | UncountableError | RetryableError | RefusedError | None
-"""What became of a transaction; None when it was committed."""
+"""Why a transaction was not committed; None when it was."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of the changes."""
+    """The result of counting."""
 
     applied: int = 0
-    """Entries written, each with what it implied for the totals."""
+    """Changes counted: their entries are written, with what they implied for the totals."""
     duplicates: int = 0
     """Changes that the ledger knew already, or knew a later one of the same item."""
     transactions: int = 0
     """Attempts at one, committed or not."""
     uncountable: dict[int, str] = field(default_factory=dict)
-    """Why the change at this position can never be counted. What its item had counted is withdrawn."""
+    """Why the change at this position cannot be counted. What its item had counted is taken back, where possible."""
     unfinished: list[Change] = field(default_factory=list)
     reasons: set[str] = field(default_factory=set)
     """Why there are unfinished ones."""
 
+    def stop(self, changes: Iterable[Change], reason: str) -> None:
+        """Note changes as unfinished."""
+        self.unfinished += changes
+        self.reasons.add(reason)
 
-def count(changes: Iterable[Change], ledger: Ledger, workers: Workers, patience: Patience) -> Outcome:
+
+def count(
+    changes: Iterable[Change], ledger: Ledger, workers: Workers, patience: Patience, judged_since: float
+) -> Outcome:
     """Count every change that is not yet counted, each exactly once. No two may be of the same item.
 
-    Once a transaction is given up no stage begins: what is behind it will be delivered again anyway.
+    A change made before `judged_since`, in seconds since the epoch, is counted only where the ledger knows its item.
+    Once a transaction is given up no stage begins: the changes after it will be delivered again anyway.
     """
     outcome = Outcome()
-    tasks = [first_try(change) for change in changes]
+    tasks: list[Task] = []
+    to_read: list[Change] = []
+    for change in changes:
+        # Optimistic: the ledger has no entry for what the table's stream calls new.
+        if change.is_insert and (change.at >= judged_since or change.is_test):
+            tasks.append(plan(change, None))
+        else:
+            to_read.append(change)
+    for change, entry in _read(to_read, ledger, workers, patience, outcome):
+        tasks += _replan(change, entry, judged_since, outcome)
     while tasks:
         again: list[Task] = []
         for stage in packing.pack(tasks):
             if outcome.unfinished:
-                outcome.unfinished += [task.change for lane in stage for bin_ in lane for task in bin_]
+                outcome.unfinished += [_original(task) for lane in stage for bin_ in lane for task in bin_]
                 continue
             for lane in workers.map(lambda lane: _run(lane, ledger, patience), stage):
                 for bin_, attempts, failure in lane:
                     outcome.transactions += attempts
-                    again += _settle(bin_, failure, outcome)
+                    again += _settle(bin_, failure, judged_since, outcome)
         tasks = again
     return outcome
 
 
+def _read(
+    changes: Sequence[Change], ledger: Ledger, workers: Workers, patience: Patience, outcome: Outcome
+) -> Iterator[tuple[Change, Entry | None]]:
+    """Yield each change with its entry; those that cannot be read are unfinished."""
+
+    def read(chunk: Sequence[Change]) -> "dict[str, Entry | None] | RetryableError | RefusedError":
+        try:
+            return dict(patience.call(lambda: ledger.read([change.record_id for change in chunk])))
+        except (RetryableError, RefusedError) as error:
+            return error
+
+    if not changes:
+        return
+    remaining = iter(changes)
+    chunks = list(iter(lambda: list(islice(remaining, READ_ITEMS)), []))
+    for chunk, entries in zip(chunks, workers.map(read, chunks), strict=True):
+        if isinstance(entries, dict):
+            yield from ((change, entries[change.record_id]) for change in chunk)
+        else:
+            outcome.stop(chunk, str(entries))
+
+
 def _run(lane: packing.Lane, ledger: Ledger, patience: Patience) -> list[tuple[packing.Bin, int, Failure]]:
-    """Each bin of the lane, the attempts at it, and what became of it; none is begun behind one given up."""
+    """Return each bin of the lane, the attempts at it, and how it failed; none is begun after one given up."""
     results: list[tuple[packing.Bin, int, Failure]] = []
     given_up: Failure = None
     for bin_ in lane:
@@ -79,7 +126,7 @@ def _attempt(transaction: Transaction, ledger: Ledger, patience: Patience) -> tu
     # DynamoDB refuses such a request as a whole, and does not say which add is at fault.
     too_wide = [add.username for add in transaction.adds if not decimals.is_storable(add.score)]
     if too_wide:
-        return 0, UncountableError("Score does not fit its user's total", usernames=too_wide)
+        return 0, UncountableError(TOO_WIDE, usernames=too_wide)
     attempts = 0
 
     def commit() -> None:
@@ -94,27 +141,56 @@ def _attempt(transaction: Transaction, ledger: Ledger, patience: Patience) -> tu
     return attempts, None
 
 
-def _settle(bin_: packing.Bin, failure: Failure, outcome: Outcome) -> Iterator[Task]:
-    """Book what became of a bin, and plan what is still to be done for it."""
+def _settle(bin_: packing.Bin, failure: Failure, judged_since: float, outcome: Outcome) -> Iterator[Task]:
+    """Book the result of a bin, and plan what is still to be done."""
     match failure:
         case None:
-            outcome.applied += len(bin_)
+            outcome.applied += sum(task.then is None for task in bin_)
+            for task in bin_:
+                if task.then is not None:
+                    yield plan(task.then, Entry(task.change.version, None, decimals.ZERO), is_alone=True)
         case OutdatedError():
-            for change, entry, _, _, _, is_alone in bin_:
-                present = failure.found.get(change.record_id, entry)
-                if is_stale(change, present):
-                    outcome.duplicates += 1
-                else:
-                    yield plan(change, present, is_alone=is_alone)
+            for task in bin_:
+                entry = failure.found.get(task.change.record_id, task.entry)
+                yield from _replan(_original(task), entry, judged_since, outcome, is_alone=task.is_alone)
         case UncountableError() if len(bin_) > 1:
             for task in bin_:
                 yield task._replace(is_alone=task.is_alone or failure.blames(task))
         case UncountableError():
-            change, entry, *_ = bin_[0]
-            outcome.uncountable.setdefault(change.position, str(failure))
-            withdrawn = change._replace(username=None, score=decimals.ZERO)
-            if withdrawn != change and not is_stale(withdrawn, entry):
-                yield plan(withdrawn, entry, is_alone=True)
+            yield from _without(bin_[0], str(failure), outcome)
         case RetryableError() | RefusedError():
-            outcome.unfinished += [task.change for task in bin_]
-            outcome.reasons.add(str(failure))
+            outcome.stop(map(_original, bin_), str(failure))
+
+
+def _replan(
+    change: Change, entry: Entry | None, judged_since: float, outcome: Outcome, *, is_alone: bool = False
+) -> Iterator[Task]:
+    """Plan a change against the entry that was found, unless there is nothing to count, or no way to tell."""
+    if entry is DAMAGED:
+        outcome.uncountable.setdefault(change.position, ENTRY_DAMAGED)
+    elif entry is None and change.at < judged_since and not change.is_test:
+        if change.username is None:
+            outcome.duplicates += 1  # nothing is counted for the item, so there is nothing to take back
+        else:
+            outcome.uncountable.setdefault(change.position, TOO_OLD)
+    elif is_stale(change, entry):
+        outcome.duplicates += 1
+    else:
+        yield plan(change, entry, is_alone=is_alone)
+
+
+def _without(task: Task, reason: str, outcome: Outcome) -> Iterator[Task]:
+    """Plan what to do about a task that, alone, can never be committed."""
+    change, entry = task.change, task.entry
+    withdrawn = change._replace(username=None, score=decimals.ZERO)
+    if task.then is None and any(not decimals.is_storable(add.score) for add in task.adds):
+        # Old and new score each have at most 38 digits, but their difference has more: take one back, then add one.
+        yield plan(withdrawn, entry, is_alone=True, then=change)
+        return
+    outcome.uncountable.setdefault(change.position, reason)
+    if withdrawn != change and not is_stale(withdrawn, entry):
+        yield plan(withdrawn, entry, is_alone=True)
+
+
+def _original(task: Task) -> Change:
+    return task.then or task.change

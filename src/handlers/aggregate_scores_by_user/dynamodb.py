@@ -1,10 +1,10 @@
 """The ledger in DynamoDB: the only module of this function that talks to it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from handlers.aggregate_scores_by_user.ledger import (
+    DAMAGED,
     Add,
     Entry,
     OutdatedError,
@@ -12,8 +12,8 @@ from handlers.aggregate_scores_by_user.ledger import (
     Transaction,
     UncountableError,
 )
-from handlers.shared import aws, decimals
-from handlers.shared.errors import RefusedError, RetryableError
+from handlers.shared import aws, decimals, usernames
+from handlers.shared.errors import PoisonRecordError, RefusedError, RetryableError
 from handlers.shared.lambda_types import AttributeValue
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class DynamoDBLedger:
-    """A Ledger in two tables. `expires_at` is when a tombstone written now may go, in epoch seconds."""
+    """A Ledger in two tables. `expires_at` returns when a tombstone written now may go, in epoch seconds."""
 
     def __init__(
         self, client: "DynamoDBClient", *, ledger_table: str, totals_table: str, expires_at: Callable[[], int]
@@ -31,6 +31,26 @@ class DynamoDBLedger:
         self._ledger_table = ledger_table
         self._totals_table = totals_table
         self._expires_at = expires_at
+
+    def read(self, record_ids: Sequence[str]) -> Mapping[str, Entry | None]:
+        """See Ledger. Keys that DynamoDB leaves unprocessed, as when it throttles, are a RetryableError."""
+        request: dict[str, Any] = {
+            self._ledger_table: {
+                "Keys": [{"RecordID": {"N": record_id}} for record_id in record_ids],
+                "ConsistentRead": True,
+            }
+        }
+        try:
+            response = self._client.batch_get_item(RequestItems=request)
+        except aws.AWS_ERRORS as error:
+            raise aws.sort(error) from error
+        if response.get("UnprocessedKeys"):
+            raise RetryableError("DynamoDB left keys unprocessed")
+        entries: dict[str, Entry | None] = dict.fromkeys(record_ids)
+        items: list[dict[str, Any]] = response["Responses"][self._ledger_table]
+        for item in items:
+            entries[decimals.spell(decimals.parse(item["RecordID"]["N"]))] = parse_entry(item)
+        return entries
 
     def commit(self, transaction: Transaction) -> None:
         """See Ledger. No answer to a call, as after a timeout, is a RetryableError."""
@@ -105,8 +125,13 @@ def _why_cancelled(
 
 
 def parse_entry(item: Mapping[str, AttributeValue] | None) -> Entry | None:
-    """The entry that an item of the ledger's table holds."""
+    """Return the entry that an item of the ledger's table holds: DAMAGED where it holds none, None for no item."""
     if not item:
         return None
-    score = item["Score"]["N"] if "Score" in item else "0"
-    return Entry(item["Version"]["S"], item.get("Username", {}).get("S"), Decimal(score))
+    try:
+        version, is_tombstone = item["Version"]["S"], "Username" not in item and "Score" not in item
+        if is_tombstone:
+            return Entry(version, None, decimals.ZERO)
+        return Entry(version, usernames.check(item["Username"]["S"]), decimals.parse(item["Score"]["N"]))
+    except (LookupError, ValueError, PoisonRecordError):
+        return DAMAGED

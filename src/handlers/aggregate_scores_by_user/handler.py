@@ -13,7 +13,7 @@ from handlers.aggregate_scores_by_user import change
 from handlers.aggregate_scores_by_user.change import Change
 from handlers.aggregate_scores_by_user.counting import count
 from handlers.aggregate_scores_by_user.dynamodb import DynamoDBLedger
-from handlers.aggregate_scores_by_user.ledger import Ledger
+from handlers.aggregate_scores_by_user.ledger import REPLAY_SECONDS, TOMBSTONE_SECONDS, Ledger
 from handlers.aggregate_scores_by_user.settings import Settings
 from handlers.shared import aws
 from handlers.shared.errors import PoisonRecordError, RefusedError, RetryableError
@@ -21,7 +21,7 @@ from handlers.shared.lambda_types import BatchResponse, DynamoDBEvent, DynamoDBR
 from handlers.shared.log import BatchLog
 from handlers.shared.metrics import embedded_metrics
 from handlers.shared.parking import FailureBucket, Parking, moment, parked_document, parked_key
-from handlers.shared.response import batch_response
+from handlers.shared.response import batch_response, complete_failure
 from handlers.shared.retrying import Patience
 from handlers.shared.workers import Threads, Workers
 
@@ -34,6 +34,8 @@ _loading.write()
 class Aggregator:
     """All that the function needs from outside."""
 
+    table_arn: str
+    """Of GameScoreRecords."""
     ledger: Ledger
     parking: Parking
     workers: Workers
@@ -43,19 +45,19 @@ class Aggregator:
     """Seconds since the epoch."""
 
     def aggregate(self, records: list[DynamoDBRecord], patience: Patience, log: BatchLog) -> BatchResponse:
-        """Count the records' changes and park those that say none, or report the first that is not done."""
+        """Count the records' changes and park those that describe none, or report the first that is not done."""
         changes: list[Change] = []
         poison: dict[int, str] = {}
         for position, record in enumerate(records):
             try:
-                changes.append(change.parse(record, position))
+                changes.append(change.parse(record, position, self.table_arn))
             except PoisonRecordError as error:
                 poison[position] = str(error)
-                withdrawn = change.withdrawal(record, position)
+                withdrawn = change.withdrawal(record, position, self.table_arn)
                 if withdrawn is not None:
                     changes.append(withdrawn)
         last = change.fold(changes)
-        outcome = count(last.values(), self.ledger, self.workers, patience)
+        outcome = count(last.values(), self.ledger, self.workers, patience, self.clock() - REPLAY_SECONDS)
         poison |= outcome.uncountable
         unparked = self._park(records, poison, patience)
 
@@ -78,9 +80,9 @@ class Aggregator:
             "Transactions": (outcome.transactions, "Count"),
         }
         now = self.clock()
-        happened = [at for at in map(_happened, records) if at is not None]
-        if happened:
-            values["Latency"] = (round((now - min(happened)) * 1000), "Milliseconds")
+        made_at = [each.at for each in changes if each.at and not each.is_test]
+        if made_at:
+            values["Latency"] = (round((now - min(made_at)) * 1000), "Milliseconds")
         metrics = embedded_metrics(self.metrics_namespace, self.function_name, now, values)
         log.info(f"Successfully processed {done} records.", **metrics)
         return batch_response(_sequence_number(records[done]) if failed else None)
@@ -90,7 +92,7 @@ class Aggregator:
 
         def park(position: int) -> str | None:
             record = records[position]
-            key = parked_key(self.function_name, record, _happened(record))
+            key = parked_key(self.function_name, record, _made_at(record))
             document = parked_document(self.function_name, record, poison[position])
             try:
                 patience.call(lambda: self.parking.park(key, document))
@@ -103,50 +105,56 @@ class Aggregator:
 
 
 def handler(event: DynamoDBEvent, context: LambdaContext) -> BatchResponse:
-    """Bring GameScoresByUser up to date with the batch. Raises ValueError for what is no batch."""
+    """Bring GameScoresByUser up to date with the batch. An event that is no batch is reported as failed, whole."""
     log = BatchLog(context.aws_request_id)
     try:
+        records: Any = event.get("Records") if isinstance(event, dict) else None
+        if not isinstance(records, list):
+            log.error("The event has no list of Records, as the event of a stream has")
+            return complete_failure()
         aggregator, margin = _aggregator(context.function_name)
         patience = Patience(lambda: context.get_remaining_time_in_millis() / 1000 - margin, time.sleep, random.random)
-        return aggregator.aggregate(_records(event), patience, log)
+        return aggregator.aggregate(records, patience, log)
     finally:
         log.write()
 
 
 @cache
 def _aggregator(function_name: str) -> tuple[Aggregator, int]:
-    """What the environment describes, and the seconds to keep; made once, as clients are slow to make."""
+    """Return what the environment describes, and the seconds to keep; made once, since clients are slow to make."""
     settings = Settings.parse(os.environ)
     client = partial(aws.client, connections=settings.concurrency)
-    tombstone_seconds = settings.tombstone_days * 24 * 60 * 60
     ledger = DynamoDBLedger(
         client("dynamodb"),
         ledger_table=settings.ledger_table,
         totals_table=settings.totals_table,
-        expires_at=lambda: int(time.time()) + tombstone_seconds,
+        expires_at=lambda: int(time.time()) + TOMBSTONE_SECONDS,
     )
-    parking = FailureBucket(cache(partial(client, "s3")), settings.failure_bucket)
-    workers = Threads(settings.concurrency)
-    namespace = settings.metrics_namespace
-    return Aggregator(ledger, parking, workers, function_name, namespace, time.time), settings.margin_seconds
+    aggregator = Aggregator(
+        table_arn=settings.records_table_arn,
+        ledger=ledger,
+        parking=FailureBucket(cache(partial(client, "s3")), settings.failure_bucket),
+        workers=Threads(settings.concurrency),
+        function_name=function_name,
+        metrics_namespace=settings.metrics_namespace,
+        clock=time.time,
+    )
+    return aggregator, settings.margin_seconds
 
 
-def _records(event: DynamoDBEvent) -> list[DynamoDBRecord]:
-    if "Records" not in event:
-        raise ValueError("The event has no Records: it is not what a DynamoDB stream delivers")
-    return event["Records"]
+# A record may be anything, poison included, whatever its TypedDict says: hence `Any`.
 
 
-# A record may be anything at all, poison included, whatever its TypedDict says: hence `Any`.
+def _body(record: Any) -> dict[str, Any]:
+    body = record.get("dynamodb") if isinstance(record, dict) else None
+    return body if isinstance(body, dict) else {}
 
 
-def _happened(record: DynamoDBRecord) -> float | None:
-    body: Any = record.get("dynamodb")
-    return moment(body.get("ApproximateCreationDateTime")) if isinstance(body, dict) else None
+def _made_at(record: DynamoDBRecord) -> float | None:
+    return moment(_body(record).get("ApproximateCreationDateTime"))
 
 
 def _sequence_number(record: DynamoDBRecord) -> str:
-    """The record's name in a batch response; "" for one that has none, which fails the batch as a whole."""
-    body: Any = record.get("dynamodb")
-    number = body.get("SequenceNumber") if isinstance(body, dict) else None
+    """Return the record's identifier in a batch response; "" for one without, which fails the batch as a whole."""
+    number = _body(record).get("SequenceNumber")
     return number if isinstance(number, str) else ""

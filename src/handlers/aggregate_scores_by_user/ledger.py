@@ -1,24 +1,57 @@
 """The ledger of what has been counted, and what a change means against it."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
-from handlers.aggregate_scores_by_user.change import Change
+from handlers.aggregate_scores_by_user.change import Change, is_test
 from handlers.shared import decimals
+
+_DAY = 24 * 60 * 60
+
+TOMBSTONE_SECONDS = 45 * _DAY
+"""How long the ledger remembers an item that is gone."""
+
+REPLAY_SECONDS = 35 * _DAY
+"""Up to which age a change is counted when the ledger does not know its item.
+
+An older one may be a change of a deleted item whose tombstone has expired. The ten days between the two are for
+clocks that differ, and for DynamoDB, which deletes an expired item within days, not at once:
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
+
+Both are constants. If they could be raised, the tombstones written before would still expire on their old day.
+"""
+
+READ_ITEMS = 100
+"""How many entries one read takes:
+https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
+"""
 
 
 class Entry(NamedTuple):
-    """What the ledger holds for one item: the version last counted, and what that version adds to whom."""
+    """The ledger's item for one RecordID: the version last counted, and what that version adds to whose total."""
 
     version: str
     username: str | None
-    """None in a tombstone, of an item that is gone or cannot be counted."""
+    """None in a tombstone: the item is gone, or holds no score that can be counted."""
     score: Decimal
+
+    @property
+    def is_test(self) -> bool:
+        """Whether a test event was counted here, and no change of the table since."""
+        return is_test(self.version)
+
+
+DAMAGED = Entry("damaged", None, decimals.ZERO)
+"""Stands for an item that is no entry, because somebody else wrote it. Compared by identity."""
 
 
 class Put(NamedTuple):
-    """Write an entry, on condition that the present one is still of the version `replaces` (None: absent)."""
+    """Write an entry, on condition that the present one is still of the version `replaces` (None: absent).
+
+    The new version differs from the one that it replaces, so the condition fails once the write is committed:
+    repeating the write, by whoever, changes nothing.
+    """
 
     record_id: str
     entry: Entry
@@ -43,6 +76,13 @@ class Transaction(NamedTuple):
 class Ledger(Protocol):
     """GameScoreLedger and GameScoresByUser, which only ever change together."""
 
+    def read(self, record_ids: Sequence[str]) -> Mapping[str, Entry | None]:
+        """Return the present entry of each of up to READ_ITEMS records, None where there is none.
+
+        Every write that ended before is seen. An item that is no entry reads as DAMAGED. Raises RetryableError or
+        RefusedError.
+        """
+
     def commit(self, transaction: Transaction) -> None:
         """Do all of it or nothing.
 
@@ -52,7 +92,7 @@ class Ledger(Protocol):
 
 
 class OutdatedError(Exception):
-    """Entries are not what was expected: `found` is what stands in their place, None where nothing does."""
+    """Conditions failed: `found` has the present entry of each record concerned, None where there is none."""
 
     def __init__(self, found: Mapping[str, Entry | None]) -> None:
         super().__init__(f"{len(found)} entries are not as expected")
@@ -60,7 +100,7 @@ class OutdatedError(Exception):
 
 
 class UncountableError(Exception):
-    """These writes can never succeed: a total that overflows 38 digits, say."""
+    """These writes can never succeed: a total that overflows 38 digits, for example."""
 
     def __init__(self, reason: str, record_ids: Collection[str] = (), usernames: Collection[str] = ()) -> None:
         super().__init__(reason)
@@ -73,36 +113,31 @@ class UncountableError(Exception):
 
 
 class Task(NamedTuple):
-    """A change to count, the entry it is believed to replace, and what follows for the totals."""
+    """A change to count, the entry it is expected to replace, and what follows for the totals."""
 
     change: Change
     entry: Entry | None
     adds: tuple[Add, ...]
     users: tuple[str, ...]
     """Whose totals it touches."""
-    is_sure: bool
-    """Whether the belief has a ground, so that a transaction is not likely to fail for it."""
     is_alone: bool
     """Whether it shares no transaction, to find out if it is the one that cannot be counted."""
+    then: Change | None
+    """The change to count once this one is committed, when the two do not fit into one transaction."""
 
 
-def first_try(change: Change) -> Task:
-    """Optimistic: no entry is read, and none expected, which only for an insert is likely to be right."""
-    return plan(change, None, is_sure=change.is_insert)
-
-
-def plan(change: Change, entry: Entry | None, *, is_sure: bool = True, is_alone: bool = False) -> Task:
-    """What it takes to count a change that is not stale against its entry."""
+def plan(change: Change, entry: Entry | None, *, is_alone: bool = False, then: Change | None = None) -> Task:
+    """Plan the count of a change that is not stale against its entry."""
     adds = _adds(change, entry)
-    return Task(change, entry, adds, tuple([add.username for add in adds]), is_sure, is_alone)
+    return Task(change, entry, adds, tuple([add.username for add in adds]), is_alone, then)
 
 
 def is_stale(change: Change, entry: Entry | None) -> bool:
     """Whether the ledger already knows this change, or a later one of the same item.
 
-    A tombstone gives way to a score of its own version: an earlier release, or a total that overflowed,
-    could not count that record, and now it is replayed. Never the other way round, or two releases running
-    at once would undo each other.
+    A tombstone gives way to a score of its own version: an earlier release, or a total that overflowed, could not
+    count that record, and now it is replayed. Never the other way round, or two releases running at once would
+    undo each other.
     """
     if entry is None or entry.version < change.version:
         return False
@@ -110,11 +145,11 @@ def is_stale(change: Change, entry: Entry | None) -> bool:
 
 
 def transaction(tasks: Iterable[Task]) -> Transaction:
-    """What the tasks imply together: one put for each, one add for each user."""
+    """Combine tasks: one put for each, one add for each user."""
     puts = []
     adds: dict[str, Add] = {}
     for change, entry, task_adds, *_ in tasks:
-        new = Entry(change.version, change.username, change.score)
+        new = Entry(_version(change, entry), change.username, change.score)
         puts.append(Put(change.record_id, new, entry.version if entry else None))
         for add in task_adds:
             sum_ = adds.get(add.username)
@@ -126,8 +161,17 @@ def transaction(tasks: Iterable[Task]) -> Transaction:
     return Transaction(tuple(puts), tuple(adds.values()))
 
 
+def _version(change: Change, entry: Entry | None) -> str:
+    """Return a version above the entry's: versions only ever grow, so no put's condition outlives its commit.
+
+    A score that replaces a tombstone of its own version takes the version right above, which is still below that of
+    the item's next change.
+    """
+    return f"{entry.version}+" if entry is not None and entry.version == change.version else change.version
+
+
 def _adds(change: Change, entry: Entry | None) -> tuple[Add, ...]:
-    """The old score taken from the old user, and the new one given to the new user."""
+    """Take the old score from the old user, and give the new one to the new user."""
     new = () if change.username is None else (Add(change.username, change.score, 1),)
     if entry is None or entry.username is None:
         return new

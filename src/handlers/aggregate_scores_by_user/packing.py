@@ -25,25 +25,19 @@ Stage = list[Lane]
 
 
 def pack(tasks: Sequence[Task]) -> list[Stage]:
-    """Full bins first, in a lane for each user; then what remains of every user, packed together.
-
-    Tasks that are not sure keep apart from those that are, which else would fail with them.
-    """
-    stages = []
-    for is_sure in True, False:
-        full: Stage = []
-        remainders: Bin = []
-        for group in _by_user([task for task in tasks if task.is_sure is is_sure]):
-            *lane, last = _fill(group)
-            if last[0].is_alone or _size(last) == _ITEMS:
-                lane.append(last)
-            else:
-                remainders += last
-            full += [lane] if last[0].users else [[bin_] for bin_ in lane]
-        # The longest lane decides when the stage ends, so it begins first.
-        full.sort(key=len, reverse=True)
-        stages += [[lane for lane in full if lane], *_stages_of_remainders(remainders)]
-    return [stage for stage in stages if stage]
+    """Pack full bins first, in a lane for each user; then the remainders of all users together."""
+    full: Stage = []
+    remainders: Bin = []
+    for group in _by_user(tasks):
+        *lane, last = _fill(group)
+        if last[0].is_alone or _size(last) == _ITEMS:
+            lane.append(last)
+        else:
+            remainders += last
+        full += [lane] if last[0].users else [[bin_] for bin_ in lane]
+    # The longest lane decides when the stage ends, so it begins first.
+    full.sort(key=len, reverse=True)
+    return [stage for stage in ([lane for lane in full if lane], *_stages_of_remainders(remainders)) if stage]
 
 
 def _stages_of_remainders(remainders: Bin) -> tuple[Stage, Stage]:

@@ -12,9 +12,9 @@ class Settings:
 
     totals_table: str
     ledger_table: str
+    records_table_arn: str
+    """Of GameScoreRecords: an event of another table's stream is a test."""
     failure_bucket: str
-    tombstone_days: int
-    """How long the ledger remembers a deleted item: longer than any record can still be replayed."""
     concurrency: int
     """Transactions in flight at once."""
     margin_seconds: int
@@ -22,13 +22,16 @@ class Settings:
 
     @classmethod
     def parse(cls, variables: Mapping[str, str]) -> "Settings":
-        """Read TOTALS_TABLE, LEDGER_TABLE and FAILURE_BUCKET; the rest has defaults. Raises SettingsError."""
+        """Read TOTALS_TABLE, LEDGER_TABLE, RECORDS_TABLE_ARN and FAILURE_BUCKET; the rest has defaults.
+
+        Raises SettingsError.
+        """
         environment = Environment(variables)
         settings = cls(
             totals_table=environment.text("TOTALS_TABLE"),
             ledger_table=environment.text("LEDGER_TABLE"),
+            records_table_arn=environment.text("RECORDS_TABLE_ARN"),
             failure_bucket=environment.text("FAILURE_BUCKET"),
-            tombstone_days=environment.number("TOMBSTONE_DAYS", default=14, least=1),
             concurrency=environment.number("CONCURRENCY", default=16, least=1),
             margin_seconds=environment.margin_seconds(),
             metrics_namespace=environment.metrics_namespace(),

@@ -44,12 +44,12 @@ def moment(value: Any) -> float | None:
     return value if isinstance(value, int | float) and 0 <= value < _FAR_FUTURE else None
 
 
-def parked_key(function_name: str, record: Mapping[str, Any], happened: float | None) -> str:
+def parked_key(function_name: str, record: Any, happened: float | None) -> str:
     """`parked/<function>/<day it happened, UTC>/<eventID>.json`: the same however often it is delivered.
 
     `happened` is in epoch seconds. A record without a usable eventID goes by its own hash.
     """
-    event_id = record.get("eventID")
+    event_id = record.get("eventID") if isinstance(record, Mapping) else None
     if not (isinstance(event_id, str) and _EVENT_ID.fullmatch(event_id)):
         from hashlib import sha256
 
@@ -58,7 +58,7 @@ def parked_key(function_name: str, record: Mapping[str, Any], happened: float | 
     return f"parked/{function_name}/{day}/{event_id}.json"
 
 
-def parked_document(function_name: str, record: Mapping[str, Any], reason: str) -> str:
+def parked_document(function_name: str, record: Any, reason: str) -> str:
     """The record with why and by whom it was parked.
 
     `payload` is where an event source mapping, too, puts the records that it gives up.

@@ -11,3 +11,11 @@ def batch_response(first_failed: str | None = None) -> "BatchResponse":
     Only the lowest failed sequence number matters to a stream mapping, so that is all we report.
     """
     return {"batchItemFailures": [{"itemIdentifier": first_failed}] if first_failed is not None else []}
+
+
+def complete_failure() -> "BatchResponse":
+    """Return the response of a batch that failed as a whole: an empty identifier says so.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
+    """
+    return batch_response("")

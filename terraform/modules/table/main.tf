@@ -70,6 +70,16 @@ data "aws_iam_policy_document" "batch_write" {
   }
 }
 
+data "aws_iam_policy_document" "batch_get" {
+  source_policy_documents = [data.aws_iam_policy_document.use_key.json]
+
+  statement {
+    sid       = "BatchGetItem"
+    actions   = ["dynamodb:BatchGetItem"]
+    resources = [aws_dynamodb_table.this.arn]
+  }
+}
+
 # A transaction needs no action of its own: it is authorised by the writes in it.
 data "aws_iam_policy_document" "put_item" {
   source_policy_documents = [data.aws_iam_policy_document.use_key.json]

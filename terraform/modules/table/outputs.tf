@@ -23,6 +23,11 @@ output "batch_write_policy" {
   value       = data.aws_iam_policy_document.batch_write.json
 }
 
+output "batch_get_policy" {
+  description = "Policy document (JSON) that lets a role read many items of the table in one request."
+  value       = data.aws_iam_policy_document.batch_get.json
+}
+
 output "put_item_policy" {
   description = "Policy document (JSON) that lets a role put items into the table, whole."
   value       = data.aws_iam_policy_document.put_item.json

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from handlers.aggregate_scores_by_user.ledger import Transaction
+from handlers.aggregate_scores_by_user.counting import ENTRY_DAMAGED, TOO_OLD
+from handlers.aggregate_scores_by_user.ledger import DAMAGED, Transaction
 from handlers.shared.errors import RefusedError, RetryableError
 from handlers.shared.lambda_types import DynamoDBRecord
 from tests.fakes.invocation import Function, InMemoryParking
 from tests.fakes.ledger import OVERFLOW, InMemoryLedger
-from tests.fakes.stream import insert, modify, remove, stream_record
+from tests.fakes.stream import NOW, insert, modify, remove, stream_record
 
 DONE: dict[str, Any] = {"batchItemFailures": []}
 LARGEST = "9" * 38 + "0" * 88
@@ -274,6 +275,32 @@ def test_a_parked_record_counts_when_a_later_release_can_read_it(function: Funct
     assert ledger.totals == {"ann": (Decimal(42), 1)}, "an earlier release must not undo a later one"
 
 
+@pytest.mark.parametrize("copies", [1, 2, 4])
+def test_copies_that_replay_one_parked_record_at_once_count_it_once(copies: int, ledger: InMemoryLedger) -> None:
+    record = insert(1, 1, "ann", "42")
+    poison = stream_record("INSERT", 1, 1, {"RecordID": {"N": "1"}})
+    Function(ledger, InMemoryParking()).invoke([poison])
+    waiting = [Function(ledger, InMemoryParking()) for _ in range(copies)]
+
+    def replay_first(_: Transaction) -> None:
+        if waiting:
+            assert waiting.pop().invoke([record]) == DONE
+
+    ledger.before = ledger.after = replay_first
+    replay_first(Transaction((), ()))
+
+    assert ledger.totals == {"ann": (Decimal(42), 1)}
+
+
+def test_a_lost_acknowledgement_of_a_replay_is_harmless(function: Function, ledger: InMemoryLedger) -> None:
+    function.invoke([stream_record("INSERT", 1, 1, {"RecordID": {"N": "1"}})])
+    ledger.after = failing(RetryableError("no answer"), of("ann"), times=1)
+
+    assert function.invoke([insert(1, 1, "ann", "42")]) == DONE
+
+    assert ledger.totals == {"ann": (Decimal(42), 1)}
+
+
 def test_poison_that_cannot_be_parked_is_reported_though_the_rest_is_counted(
     function: Function, ledger: InMemoryLedger, parking: InMemoryParking
 ) -> None:
@@ -331,6 +358,129 @@ def test_scores_too_far_apart_to_add_up_are_tried_one_by_one(
     assert parking.documents.keys() == {parked_at(2)}
 
 
+@pytest.mark.parametrize("lost", [None, "before", "after"])
+def test_an_update_whose_difference_has_too_many_digits_is_counted(
+    lost: str | None, function: Function, ledger: InMemoryLedger, parking: InMemoryParking
+) -> None:
+    function.invoke([insert(1, 1, "ann", "1E+100")])
+    if lost:
+        setattr(ledger, lost, failing(RetryableError("no answer"), of("ann"), times=3))
+
+    assert function.invoke([modify(1, 2, "ann", "1E-100"), insert(2, 3, "bob", "1")]) == DONE
+
+    assert ledger.totals == {"ann": (Decimal("1E-100"), 1), "bob": (Decimal(1), 1)}
+    assert parking.documents == {}
+
+
+def test_a_crash_between_the_two_steps_of_such_an_update_is_made_up_for(
+    function: Function, ledger: InMemoryLedger
+) -> None:
+    function.invoke([insert(1, 1, "ann", "1E+100")])
+    ledger.before = failing(RefusedError("gone"), lambda each: each.puts[0].entry.username is not None)
+    assert function.invoke([modify(1, 2, "ann", "1E-100")]) == failed(2)
+    assert ledger.totals == {"ann": (Decimal(0), 0)}
+
+    ledger.before = lambda _: None
+    assert function.invoke([modify(1, 2, "ann", "1E-100")]) == DONE
+
+    assert ledger.totals == {"ann": (Decimal("1E-100"), 1)}
+
+
+DAYS = 24 * 60 * 60
+
+
+@pytest.mark.parametrize(("days", "counted"), [(0, 1), (34.9, 1), (35.1, 0), (400, 0)])
+def test_a_record_too_old_to_judge_is_parked_and_not_counted(
+    days: float, counted: int, ledger: InMemoryLedger, parking: InMemoryParking
+) -> None:
+    function = Function(ledger, parking, clock=lambda: NOW + days * DAYS)
+
+    assert function.invoke([insert(1, 1, "ann", "42"), modify(2, 2, "ann", "42"), remove(3, 3)]) == DONE
+
+    assert ledger.counted() == ({"ann": (Decimal(84), 2)} if counted else {})
+    reasons = [json.loads(document)["reason"] for document in parking.documents.values()]
+    assert reasons == [] if counted else [TOO_OLD, TOO_OLD]
+
+
+def test_an_old_record_counts_where_the_ledger_knows_its_item(ledger: InMemoryLedger, parking: InMemoryParking) -> None:
+    function = Function(ledger, parking, clock=lambda: NOW + 50 * DAYS)
+    for record in insert(1, 1, "ann", "42"), remove(2, 2):
+        Function(ledger, parking).invoke([record])
+
+    assert function.invoke([modify(1, 3, "ann", "43"), insert(2, 1, "bob", "1")]) == DONE
+
+    assert ledger.counted() == {"ann": (Decimal(43), 1)}
+    assert parking.documents == {}
+
+
+@pytest.mark.parametrize("at", [None, "yesterday", -1])
+def test_a_record_of_unknown_age_is_too_old_to_judge(
+    at: Any, function: Function, ledger: InMemoryLedger, parking: InMemoryParking
+) -> None:
+    record = insert(1, 1, "ann", "42")
+    record["dynamodb"]["ApproximateCreationDateTime"] = at
+
+    assert function.invoke([record]) == DONE
+
+    assert ledger.totals == {}
+    assert [json.loads(document)["reason"] for document in parking.documents.values()] == [TOO_OLD]
+
+
+def test_a_tombstone_that_expires_between_read_and_write_leaves_an_old_record_uncounted(
+    ledger: InMemoryLedger, parking: InMemoryParking
+) -> None:
+    Function(ledger, parking).invoke([remove(1, 1)])
+
+    def expire(_: Transaction) -> None:
+        ledger.entries.clear()
+        ledger.before = lambda _: None
+
+    ledger.before = expire
+    function = Function(ledger, parking, clock=lambda: NOW + 50 * DAYS)
+    assert function.invoke([insert(1, 2, "ann", "1")]) == DONE
+
+    assert ledger.totals == {}
+    assert [json.loads(document)["reason"] for document in parking.documents.values()] == [TOO_OLD]
+
+
+def test_a_test_event_counts_whatever_its_age_and_has_no_latency(function: Function, ledger: InMemoryLedger) -> None:
+    record = insert(1, 1, "ann", "42")
+    record["eventSourceARN"] = "arn:aws:dynamodb:us-east-1:123456789012:table/Other/stream/2015-06-27T00:48:05.899"
+    record["dynamodb"]["ApproximateCreationDateTime"] = 1_435_366_085
+
+    assert function.invoke([record]) == DONE
+
+    assert ledger.totals == {"ann": (Decimal(42), 1)}
+    assert ledger.entries["1"].is_test
+    assert "Latency" not in function.log.getvalue()
+
+
+@pytest.mark.parametrize("make", [insert, modify])
+def test_a_damaged_entry_parks_its_record_and_the_rest_is_counted(
+    make: Any, function: Function, ledger: InMemoryLedger, parking: InMemoryParking
+) -> None:
+    ledger.entries["1"] = DAMAGED
+
+    assert function.invoke([make(1, 1, "ann", "42"), insert(2, 2, "ann", "1")]) == DONE
+
+    assert ledger.totals == {"ann": (Decimal(1), 1)}
+    assert [json.loads(document)["reason"] for document in parking.documents.values()] == [ENTRY_DAMAGED]
+
+
+def test_a_ledger_that_cannot_be_read_is_reported_and_nothing_is_begun(
+    function: Function, ledger: InMemoryLedger
+) -> None:
+    def refuse() -> None:
+        raise RefusedError("AccessDeniedException: no")
+
+    ledger.before_read = refuse
+
+    assert function.invoke([insert(1, 1, "ann", "1"), modify(2, 2, "ann", "1")]) == failed(1)
+
+    assert ledger.totals == {}
+    assert "AccessDeniedException" in function.log.getvalue()
+
+
 def test_a_delete_that_would_overflow_is_parked(
     function: Function, ledger: InMemoryLedger, parking: InMemoryParking
 ) -> None:
@@ -367,7 +517,7 @@ def test_the_summary_of_a_batch_is_one_line_that_is_its_metrics_too(function: Fu
         "Folded": 1,
         "Parked": 1,
         "Failed": 0,
-        "Transactions": 3,
+        "Transactions": 2,
         "Latency": 2500,
     }
     assert directive["Timestamp"] == 1_795_392_002_500

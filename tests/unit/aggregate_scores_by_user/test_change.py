@@ -7,23 +7,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.aggregate_scores_by_user import change
-from handlers.aggregate_scores_by_user.change import Change, fold, parse, withdrawal
+from handlers.aggregate_scores_by_user.change import Change, fold
 from handlers.shared.errors import PoisonRecordError
-from tests.fakes.stream import LABEL, insert, modify, remove, stream_record
+from handlers.shared.lambda_types import DynamoDBRecord
+from tests.fakes.stream import LABEL, NOW, TABLE_ARN, insert, modify, remove, stream_record
 
 VERSION = f"{LABEL}#{'7'.zfill(40)}"
 
 
+def parse(record: DynamoDBRecord, position: int) -> Change:
+    return change.parse(record, position, TABLE_ARN)
+
+
+def withdrawal(record: DynamoDBRecord, position: int) -> Change | None:
+    return change.withdrawal(record, position, TABLE_ARN)
+
+
 def test_an_insert_says_what_the_item_holds_now() -> None:
-    assert parse(insert(1, 7, "ann", "42"), 3) == Change("1", VERSION, "ann", Decimal(42), True, 3)
+    assert parse(insert(1, 7, "ann", "42"), 3) == Change("1", VERSION, "ann", Decimal(42), True, 3, NOW)
 
 
 def test_an_update_says_what_the_item_holds_now() -> None:
-    assert parse(modify(1, 7, "ann", "-0.5"), 0) == Change("1", VERSION, "ann", Decimal("-0.5"), False, 0)
+    assert parse(modify(1, 7, "ann", "-0.5"), 0) == Change("1", VERSION, "ann", Decimal("-0.5"), False, 0, NOW)
 
 
 def test_a_delete_says_that_the_item_holds_nothing() -> None:
-    assert parse(remove(1, 7), 0) == Change("1", VERSION, None, Decimal(0), False, 0)
+    assert parse(remove(1, 7), 0) == Change("1", VERSION, None, Decimal(0), False, 0, NOW)
 
 
 def test_the_labs_test_event_counts_though_its_key_is_a_string() -> None:
@@ -55,11 +64,41 @@ def test_versions_of_a_later_stream_are_later() -> None:
     assert parse(record, 0).version > parse(remove(1, 10**21), 0).version
 
 
-def test_a_hand_made_event_never_outranks_what_really_happened() -> None:
+@pytest.mark.parametrize(
+    "arn",
+    [
+        None,
+        "stream-ARN",
+        TABLE_ARN,
+        f"{TABLE_ARN}2/stream/9999-01-01T00:00:00.000",
+        "arn:aws:dynamodb:us-east-1:210987654321:table/GameScoreRecords/stream/9999-01-01T00:00:00.000",
+    ],
+)
+def test_an_event_of_no_stream_of_the_table_is_a_test_and_precedes_every_change_of_the_table(arn: Any) -> None:
     record = remove(1, 10**21)
-    record["eventSourceARN"] = "stream-ARN"
+    record["eventSourceARN"] = arn
 
-    assert parse(record, 0).version < parse(remove(1, 5), 0).version
+    test = parse(record, 0)
+
+    assert test.is_test
+    assert test.version < parse(remove(1, 5), 0).version
+
+
+def test_a_change_of_the_table_is_no_test() -> None:
+    assert not parse(remove(1, 5), 0).is_test
+
+
+@pytest.mark.parametrize("at", [None, "now", [], float("nan"), -1.0, 1e300])
+def test_a_change_of_unknown_age_was_made_at_zero(at: Any) -> None:
+    assert parse(stream_record("REMOVE", 1, 5, ApproximateCreationDateTime=at), 0).at == 0
+
+
+@pytest.mark.parametrize("record", [None, [], "record", 1])
+def test_what_is_no_object_is_poison(record: Any) -> None:
+    with pytest.raises(PoisonRecordError, match="The record is not an object"):
+        parse(record, 0)
+
+    assert withdrawal(record, 0) is None
 
 
 SPOILT_IMAGES = [
@@ -87,7 +126,7 @@ def test_an_item_without_a_countable_score_is_poison_that_withdraws(
     with pytest.raises(PoisonRecordError, match=f"^{reason}$"):
         parse(record, 2)
 
-    assert withdrawal(record, 2) == Change("1", VERSION, None, Decimal(0), False, 2)
+    assert withdrawal(record, 2) == Change("1", VERSION, None, Decimal(0), False, 2, NOW)
 
 
 @pytest.mark.parametrize("image", [None, "absent", []])
@@ -168,7 +207,7 @@ def test_what_is_read_in_haste_is_what_a_careful_reader_finds(odd: tuple[Any, ..
     record |= {"eventSourceARN": arn, "eventName": event_name}
 
     try:
-        careful = change._examine(record, 3)
+        careful = change._examine(record, 3, TABLE_ARN)
     except PoisonRecordError as error:
         with pytest.raises(PoisonRecordError) as poison:
             parse(record, 3)

@@ -8,8 +8,9 @@ import pytest
 from botocore.exceptions import ConnectTimeoutError, NoCredentialsError, ReadTimeoutError
 from botocore.stub import Stubber
 
-from handlers.aggregate_scores_by_user.dynamodb import DynamoDBLedger
+from handlers.aggregate_scores_by_user.dynamodb import DynamoDBLedger, parse_entry
 from handlers.aggregate_scores_by_user.ledger import (
+    DAMAGED,
     Add,
     Entry,
     OutdatedError,
@@ -182,3 +183,43 @@ def test_the_largest_transaction_is_far_below_four_megabytes(ledger: DynamoDBLed
         ledger.commit(Transaction(tuple(entries), tuple(Add(name, widest, 1) for name in names)))
 
     assert 200_000 < sizes[0] < 1_000_000
+
+
+def test_keys_left_unprocessed_are_read_again(ledger: DynamoDBLedger, stubber: Stubber) -> None:
+    keys = {"ledger": {"Keys": [{"RecordID": {"N": "1"}}], "ConsistentRead": True}}
+    stubber.add_response(
+        "batch_get_item", {"Responses": {"ledger": []}, "UnprocessedKeys": keys}, {"RequestItems": keys}
+    )
+
+    with pytest.raises(RetryableError, match="unprocessed"):
+        ledger.read(["1"])
+
+
+def test_a_read_that_is_refused_is_sorted_as_any_call(ledger: DynamoDBLedger, stubber: Stubber) -> None:
+    stubber.add_client_error("batch_get_item", "AccessDeniedException")
+
+    with pytest.raises(RefusedError, match="AccessDeniedException"):
+        ledger.read(["1"])
+
+
+ENTRY = {"RecordID": {"N": "1"}, "Version": {"S": "v"}, "Username": {"S": "ann"}, "Score": {"N": "1"}}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"Version": None},
+        {"Version": {"N": "1"}},
+        {"Username": None},
+        {"Username": {"N": "1"}},
+        {"Username": {"S": ""}},
+        {"Score": None},
+        {"Score": {"S": "1"}},
+        {"Score": {"B": b"1"}},
+        {"Score": {"N": "many"}},
+    ],
+)
+def test_an_item_that_is_no_entry_is_damaged(damage: dict[str, Any]) -> None:
+    item = {name: value for name, value in (ENTRY | damage).items() if value is not None}
+
+    assert parse_entry(item) is DAMAGED

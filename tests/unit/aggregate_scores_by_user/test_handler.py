@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -11,7 +13,7 @@ import pytest
 from moto import mock_aws
 
 from handlers.aggregate_scores_by_user import handler as module
-from tests.fakes.stream import insert, modify, stream_record
+from tests.fakes.stream import TABLE_ARN, insert, modify, stream_record
 
 
 class Context:
@@ -30,6 +32,7 @@ def stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "AWS_DEFAULT_REGION": "us-east-1",
         "TOTALS_TABLE": "totals",
         "LEDGER_TABLE": "ledger",
+        "RECORDS_TABLE_ARN": TABLE_ARN,
         "FAILURE_BUCKET": "failures",
         "CONCURRENCY": "1",  # moto copies whole tables, and not under a lock
     }
@@ -51,8 +54,9 @@ def stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_batch_reaches_the_tables_and_the_bucket(stores: None, capsys: pytest.CaptureFixture[str]) -> None:
-    batch = [insert(i, i, f"user-{i % 3}", "1.5") for i in range(1, 300)]
-    batch += [modify(1, 300, "ann", "7"), stream_record("?", 301, 301)]
+    now = time.time()
+    batch = [insert(i, i, f"user-{i % 3}", "1.5", ApproximateCreationDateTime=now) for i in range(1, 300)]
+    batch += [modify(1, 300, "ann", "7"), stream_record("?", 301, 301, ApproximateCreationDateTime=now)]
 
     response = module.handler({"Records": batch}, Context())
 
@@ -64,19 +68,24 @@ def test_a_batch_reaches_the_tables_and_the_bucket(stores: None, capsys: pytest.
         "user-1": ("148.5", 99),
         "user-2": ("150.0", 100),
     }
-    parked = boto3.client("s3").get_object(
-        Bucket="failures", Key="parked/AggregateScoresByUser/2026-11-23/event-301.json"
-    )
+    day = datetime.fromtimestamp(now, UTC).date()
+    parked = boto3.client("s3").get_object(Bucket="failures", Key=f"parked/AggregateScoresByUser/{day}/event-301.json")
     assert json.loads(parked["Body"].read())["payload"]["Records"] == batch[-1:]
     summary: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert summary["message"] == "Successfully processed 301 records."
 
 
-def test_an_event_that_is_no_batch_is_named_as_such(stores: None) -> None:
-    event: Any = {"key1": "value1"}
+@pytest.mark.parametrize("event", [{"key1": "value1"}, {"Records": None}, {"Records": "text"}, [], None, "text"])
+def test_an_event_that_is_no_batch_is_reported_as_failed(
+    event: Any, stores: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert module.handler(event, Context()) == {"batchItemFailures": [{"itemIdentifier": ""}]}
 
-    with pytest.raises(ValueError, match="no Records"):
-        module.handler(event, Context())
+    logged = json.loads(capsys.readouterr().out)
+    assert (logged["level"], logged["message"]) == (
+        "ERROR",
+        "The event has no list of Records, as the event of a stream has",
+    )
 
 
 def test_the_function_loads_without_an_environment_and_without_boto3() -> None:

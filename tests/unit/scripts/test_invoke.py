@@ -14,6 +14,7 @@ from handlers.shared.errors import PoisonRecordError
 from scripts import invoke as module
 from scripts.command import UserError
 from scripts.invoke import EVENTS, Report, describe, find_report, invoke, read_event
+from tests.fakes.stream import TABLE_ARN
 
 TEXT_REPORT = (
     "START RequestId: 1 Version: $LATEST\nEND RequestId: 1\n"
@@ -117,10 +118,10 @@ def test_the_named_events_say_what_their_names_say() -> None:
         found: list[Any] = json.loads(read_event(name))["Records"]
         return found
 
-    score, update, delete = (change.parse(records(name)[0], 0) for name in ("score", "update", "delete"))
+    score, update, delete = (change.parse(records(name)[0], 0, TABLE_ARN) for name in ("score", "update", "delete"))
     assert score.record_id == update.record_id == delete.record_id
     assert score.version < update.version < delete.version
     assert [change.username for change in (score, update, delete)] == ["Jane Doe", "Jane Doe", None]
-    assert len({change.parse(record, 0).record_id for record in records("batch")}) == 100
+    assert len({change.parse(record, 0, TABLE_ARN).record_id for record in records("batch")}) == 100
     with pytest.raises(PoisonRecordError):
-        change.parse(records("poison")[0], 0)
+        change.parse(records("poison")[0], 0, TABLE_ARN)

@@ -17,7 +17,7 @@ from scripts.snapshot import Finding, Snapshot
 from tests.fakes.invocation import Function, InMemoryParking
 from tests.fakes.ledger import InMemoryLedger
 from tests.fakes.score_tables import InMemoryScoreTables
-from tests.fakes.stream import ARN, LABEL, SourceTable, score_image
+from tests.fakes.stream import ARN, LABEL, NOW, SourceTable, score_image
 
 ZEROS = "0" * 40
 
@@ -175,7 +175,7 @@ def test_what_was_read_before_repairs_is_read_again_after_an_interrupt(tmp_path:
 def test_a_repair_sorts_behind_what_it_replaces_and_before_every_change_to_come(
     entry: Entry | None, version: str
 ) -> None:
-    record = Change("1", f"{LABEL}#{ZEROS}", "ann", Decimal(2), True, 0)
+    record = Change("1", f"{LABEL}#{ZEROS}", "ann", Decimal(2), True, 0, NOW)
 
     assert repair(record, entry).version == version
     assert (entry.version if entry else "") < version < f"{LABEL}#{8:040}"
