@@ -13,8 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from handlers.shared.parking import PARKED
 from scripts.command import run
 from scripts.deployed import Deployed, deployed
+from scripts.failure_bucket import DISCARDED
 
 _LAG_WINDOW = timedelta(minutes=5)
 _COUNT_LIMIT = 1000  # what one page of a listing holds
@@ -129,7 +131,7 @@ def _failures(bucket: str) -> Failures:
     def count(prefix: str) -> int:
         return boto3.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=_COUNT_LIMIT)["KeyCount"]
 
-    return Failures(parked=count("parked/"), given_up=count("aws/lambda/"))
+    return Failures(parked=count(PARKED), given_up=count(DISCARDED))
 
 
 def _alarms(names: Sequence[str]) -> list[Alarm]:

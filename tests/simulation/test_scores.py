@@ -99,7 +99,7 @@ class ScoreHistory(History):
 
     def redrive(self) -> None:
         """Deliver what was given up, in no order."""
-        letters = self.simulation.letters
+        letters = self.simulation.discarded
         for letter in self.random.sample(letters, len(letters)):
             self.happened["redriven"] += 1
             assert self.invoke(json.loads(letter.event)["Records"]) == {"batchItemFailures": []}
