@@ -3,7 +3,7 @@
 import io
 import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -11,14 +11,18 @@ from typing import Any
 
 import boto3
 import pytest
+import typer
 from moto import mock_aws
+from typer.testing import CliRunner
 
 from handlers.shared.parking import parked_document
 from localcloud.engine.delivery import PAYLOAD_BYTES
 from scripts.command import UserError
 from scripts.failure_bucket import Failure, FailureBucket, Record
 from scripts.failures import as_document, as_line
+from scripts.failures import main as failures_command
 from scripts.redrive import Result, Target, Verdict, invoke, redrive, redrive_all
+from scripts.redrive import main as redrive_command
 from scripts.replay import Answer, event, groups, interpret, replay
 from scripts.since import since
 from tests.fakes.discarded import KEY, dynamodb_invocation_record, kinesis_invocation_record
@@ -189,6 +193,63 @@ def test_what_cannot_be_read_is_listed_with_that_reason_and_left_alone(store: St
         results = [*redrive_all(store.failures(), store.bucket, {FUNCTION: Target(fail, 10)}, dry_run=dry_run)]
         assert verdicts(results) == [(Verdict.UNREADABLE, store.failure().reason)]
     assert store.names() == [KEY]
+
+
+class Stage:
+    """A deployed stage, as far as the commands ask it."""
+
+    outputs: Mapping[str, Any] = {"failure_bucket": NAME}
+
+
+@pytest.fixture
+def command(store: Store, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
+    """Runs a command on the bucket, with this function; its exit code, and what it printed."""
+
+    def run(main: Callable[..., None], invoke: Callable[[Sequence[Record]], Answer], *options: str) -> tuple[int, str]:
+        monkeypatch.setattr(f"{main.__module__}.deployed", lambda _: Stage())
+        monkeypatch.setattr("scripts.redrive.targets", lambda _: {FUNCTION: Target(invoke, 10)})
+        app = typer.Typer()
+        app.command()(main)
+        done = CliRunner().invoke(app, options)
+        return done.exit_code, done.stdout
+
+    return run
+
+
+Command = Callable[..., tuple[int, str]]
+
+
+def test_the_exit_code_of_a_redrive_says_whether_anything_is_left(store: Store, command: Command) -> None:
+    assert command(redrive_command, succeed) == (0, "Nothing has failed.\n")
+
+    store.park(1)
+    code, text = command(redrive_command, fail)
+    assert (code, "failing 1." in text) == (2, True)
+    assert command(redrive_command, fail, "--dry-run")[0] == 0
+    code, text = command(redrive_command, succeed)
+    assert (code, "redriven 1." in text) == (0, True)
+
+
+def test_a_redrive_of_what_cannot_be_read_exits_as_one_that_fails(store: Store, command: Command) -> None:
+    store.discard(payload="?")
+
+    code, text = command(redrive_command, succeed)
+    assert (code, "records: not known" in text, "unreadable 1." in text) == (2, True, True)
+    code, text = command(redrive_command, succeed, "--json")
+    assert (code, json.loads(text)["records"], json.loads(text)["verdict"]) == (2, None, "unreadable")
+    assert command(redrive_command, succeed, "--dry-run")[0] == 0
+
+
+def test_a_listing_counts_what_can_be_read_and_names_what_cannot(store: Store, command: Command) -> None:
+    assert command(failures_command, succeed) == (0, "Nothing has failed.\n")
+
+    store.discard(1, 2)
+    assert command(failures_command, succeed)[1].endswith("\nFailed records: 2, in 1 objects.\n")
+
+    store.put(f"{KEY}-2", "?")
+    code, text = command(failures_command, succeed)
+    assert code == 0
+    assert text.endswith("Failed records: 2, in 2 objects.\nObjects that cannot be read, and are not counted: 1.\n")
 
 
 def test_an_object_without_records_is_skipped(store: Store) -> None:
