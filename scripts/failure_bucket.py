@@ -43,10 +43,11 @@ class Failure:
 
     @property
     def function(self) -> str:
-        """The physical name of the function that failed; "" when the document does not say."""
+        """The physical name of the function that failed; "" when neither document nor key say."""
         if "function" in self.document:
             return str(self.document["function"])
-        return invocation_record.function_name(self.document)
+        in_key = self.key.split("/")[1] if self.key.startswith(PARKED) else ""
+        return invocation_record.function_name(self.document) or in_key
 
     @property
     def reason(self) -> str:

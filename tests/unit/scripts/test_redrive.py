@@ -268,6 +268,12 @@ def test_failures_can_be_narrowed_to_a_time_and_a_function(store: Store) -> None
     assert list(store.bucket.failures(function="Other")) == []
 
 
+def test_a_parked_object_that_cannot_be_read_belongs_to_the_function_of_its_key(store: Store) -> None:
+    store.put(f"parked/{FUNCTION}/2026-11-23/event.json", "?")
+
+    assert [each.function for each in store.bucket.failures(function=FUNCTION)] == [FUNCTION]
+
+
 def test_a_batch_failed_when_lambda_discarded_it_not_when_the_object_was_written(store: Store) -> None:
     store.discard(1)
 
@@ -306,6 +312,19 @@ def test_a_record_that_is_parked_again_failed_when_it_first_did(store: Store, cl
     assert failure.modified > first + timedelta(hours=1)
     assert (failure.failed_at, failure.reason, failure.records) == (first, TOO_OLD, [record(1)])
     assert list(store.bucket.failures(since=first + timedelta(seconds=1))) == []
+
+
+def test_an_object_that_somebody_spoils_meanwhile_is_left_as_it_is(store: Store, clock: Callable[[], None]) -> None:
+    key = store.park(1)
+
+    def spoil(records: Sequence[Record]) -> Answer:
+        clock()
+        store.put(key, "?")
+        return Answer(1)
+
+    ((verdict, reason),) = verdicts(store.redrive(spoil))
+
+    assert (verdict, "cannot be read" in reason) == (Verdict.FAILING, True)
 
 
 def test_a_record_parked_after_it_was_redriven_failed_anew(store: Store, clock: Callable[[], None]) -> None:
@@ -510,6 +529,7 @@ def test_a_response_means_to_a_redrive_what_it_means_to_a_mapping(case: Case, se
         (b"\xff" * 500, None, Answer(None, "The function's response fails the whole batch: " + "\ufffd" * 200)),
         (b'{"errorType": "KeyError", "errorMessage": "x"}', "Unhandled", Answer(None, "KeyError: x")),
         (b"Killed", "Unhandled", Answer(None, "Unhandled: ")),
+        (b"null", "Unhandled", Answer(None, "Unhandled: ")),
     ],
 )
 def test_a_reason_says_what_the_function_answered(payload: bytes, error: str | None, answer: Answer) -> None:
