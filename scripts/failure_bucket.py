@@ -1,20 +1,25 @@
-"""The failure bucket as an operator sees it: records that a function parked, and batches that Lambda gave up on."""
+"""The failure bucket as an operator sees it: records that a function parked, and batches that Lambda discarded."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
+
+from handlers.shared.parking import PARKED, moment
+from localcloud.engine import invocation_record
+from localcloud.engine.invocation_record import UnreadableError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 Record = dict[str, Any]
-"""A stream record. A parked one may be anything at all."""
+"""A stream record. A parked one may be any JSON value."""
 
-_PARKED, _GIVEN_UP, _REDRIVEN = "parked/", "aws/lambda/", "redriven/"
+DISCARDED = invocation_record.PREFIX
+_REDRIVEN = "redriven/"
 _OVERTAKEN = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "404"}
 
 
@@ -26,38 +31,42 @@ class Failure:
     etag: str
     version: str | None
     """Of the object; None in a bucket that keeps no versions."""
+    modified: datetime
+    """When the object was last written, be it by a redrive that changed nothing else."""
     failed_at: datetime
+    """When it failed first. No redrive changes that."""
     document: Mapping[str, Any]
+    records: Sequence[Record]
+    """The records that are still to be processed; none when they cannot be read."""
+    unreadable: str | None = None
+    """Why the records cannot be read; None when they can."""
 
     @property
     def function(self) -> str:
-        """The real name of the function that failed; "" when the document is none that we know."""
+        """The physical name of the function that failed; "" when neither document nor key say."""
         if "function" in self.document:
             return str(self.document["function"])
-        # arn:<partition>:lambda:<region>:<account>:function:<name>[:<qualifier>]
-        return (str(_at(self.document, "requestContext", "functionArn")).split(":") + [""] * 7)[6]
+        in_key = self.key.split("/")[1] if self.key.startswith(PARKED) else ""
+        return invocation_record.function_name(self.document) or in_key
 
     @property
     def reason(self) -> str:
-        """Why it is here: as the function or the last redrive said, else as Lambda's own envelope does."""
-        if "reason" in self.document:
-            return str(self.document["reason"])
-        condition = _at(self.document, "requestContext", "condition")
-        if not condition:
-            return "The object is no failure that this command knows"
-        invocations = _at(self.document, "requestContext", "approximateInvokeCount")
-        # A batch that was too old has no responseContext; one that the function reported has no functionError.
-        error = _at(self.document, "responseContext", "functionError")
-        reported = "responseContext" in self.document
-        return f"{condition} after {invocations} invocations" + (
-            f": {error}" if error else ": reported by the function" if reported else ""
-        )
+        """Why it is here: according to the function or the last redrive, or else to Lambda's invocation record."""
+        said = str(self.document.get("reason", "")) or invocation_record.reason(self.document)
+        if self.unreadable:
+            return "; ".join(filter(None, (said, f"cannot be read: {self.unreadable}")))
+        return said or "The object is neither a parked record nor an invocation record"
 
     @property
-    def records(self) -> list[Record]:
-        """The records that are still to be processed."""
-        records = _at(self.document, "payload", "Records")
-        return records if isinstance(records, list) else []
+    def oldest(self) -> datetime | None:
+        """When the oldest of its records was written to the stream; None when none says so."""
+        moments = [moment for record in self.records if (moment := _written(record)) is not None]
+        return datetime.fromtimestamp(min(moments), UTC) if moments else None
+
+    @property
+    def legible(self) -> Mapping[str, Any]:
+        """The document with the event of its payload as JSON, where it is a string of JSON."""
+        return self.document if self.unreadable else {**self.document, "payload": {"Records": self.records}}
 
 
 class FailureBucket:
@@ -70,25 +79,27 @@ class FailureBucket:
     def failures(
         self, since: datetime | None = None, function: str | None = None, after: str = ""
     ) -> Iterator[Failure]:
-        """What failed since then, of the function with this real name, page by page in the order of the keys.
+        """Yield what first failed since then, of the function with this physical name, in the order of the keys.
 
         `after` is the last key of what is known already. Parked records come first: what a redrive of a batch parks
-        anew is then not found in the same pass.
+        is then not found in the same pass.
         """
         pages = self._client.get_paginator("list_objects_v2")
-        for prefix in (f"{_PARKED}{function}/" if function else _PARKED, _GIVEN_UP):
-            if after.startswith(_GIVEN_UP) and prefix != _GIVEN_UP:
+        for prefix in (f"{PARKED}{function}/" if function else PARKED, DISCARDED):
+            if after.startswith(DISCARDED) and prefix != DISCARDED:
                 continue
             known = after if after.startswith(prefix) else ""
             for page in pages.paginate(Bucket=self._bucket, Prefix=prefix, StartAfter=known):
                 for each in page.get("Contents", []):
-                    if since is None or each["LastModified"] >= since:
-                        failure = self.read(each["Key"])
-                        if failure and function in (None, failure.function):
-                            yield failure
+                    # An object last written before cannot have failed since, so it is not read.
+                    if since and each["LastModified"] < since:
+                        continue
+                    failure = self.read(each["Key"])
+                    if failure and (not since or failure.failed_at >= since) and function in (None, failure.function):
+                        yield failure
 
     def latest(self, failure: Failure) -> Failure | None:
-        """The same object as it is now; None when it is gone."""
+        """Return the same object as it is now; None when it is gone."""
         try:
             now = self._client.head_object(Bucket=self._bucket, Key=failure.key)
         except ClientError as error:
@@ -96,7 +107,7 @@ class FailureBucket:
                 return None
             raise
         # A record that is parked again for the same reason has the same ETag.
-        same = (failure.version, failure.etag, failure.failed_at)
+        same = (failure.version, failure.etag, failure.modified)
         if (now.get("VersionId"), now["ETag"], now["LastModified"]) == same:
             return failure
         return self.read(failure.key)
@@ -115,30 +126,45 @@ class FailureBucket:
     def keep(self, failure: Failure, records: Sequence[Record], reason: str) -> bool:
         """Leave only these records in it, for this reason; the bucket's versions have what it was.
 
-        False when it is no longer the object that was read.
+        The object says when it first failed, since this makes it a new one. False when it is no longer the object
+        that was read. Raises UnreadableError when its records cannot be read.
         """
-        payload = {**_mapping(failure.document.get("payload")), "Records": records}
+        document = invocation_record.with_records(failure.document, records)
         return self._unless_overtaken(
             "put_object",
             Key=failure.key,
-            Body=json.dumps({**failure.document, "reason": reason, "payload": payload}).encode(),
+            Body=json.dumps({**document, "reason": reason, "failedAt": failure.failed_at.isoformat()}).encode(),
             ContentType="application/json",
             IfMatch=failure.etag,
         )
 
     def read(self, key: str) -> Failure | None:
-        """A failure by its key; None when there is none, and for what has been redriven."""
-        if not key.startswith((_PARKED, _GIVEN_UP)):
+        """Return a failure by its key; None when there is none, and for what has been redriven."""
+        if not key.startswith((PARKED, DISCARDED)):
             return None
         try:
             answer = self._client.get_object(Bucket=self._bucket, Key=key)
         except self._client.exceptions.NoSuchKey:
             return None
+        document: dict[str, Any] = {}
+        records: Sequence[Record] = ()
+        unreadable = None
         try:
-            document = _mapping(json.loads(answer["Body"].read()))
-        except ValueError:
-            document = {}
-        return Failure(key, answer["ETag"], answer.get("VersionId"), answer["LastModified"], document)
+            document = invocation_record.parse(answer["Body"].read())
+            records = invocation_record.records(document)
+        except UnreadableError as error:
+            unreadable = str(error)
+        modified = answer["LastModified"]
+        return Failure(
+            key,
+            answer["ETag"],
+            answer.get("VersionId"),
+            modified,
+            _first_failed(document, modified),
+            document,
+            records,
+            unreadable,
+        )
 
     def _unless_overtaken(self, operation: str, **parameters: Any) -> bool:
         try:
@@ -150,9 +176,16 @@ class FailureBucket:
         return True
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
+def _first_failed(document: Mapping[str, Any], modified: datetime) -> datetime:
+    """Return the time that a redrive has kept or Lambda wrote, else that of the object, which is never earlier."""
+    said = (invocation_record.read_time(document.get("failedAt")), invocation_record.discarded_at(document))
+    return min([modified, *filter(None, said)])
 
 
-def _at(document: Mapping[str, Any], outer: str, inner: str) -> Any:
-    return _mapping(document.get(outer)).get(inner)
+def _written(record: Any) -> float | None:
+    """Return when a record was written to its stream, in seconds since the epoch; None when it does not say."""
+    for source, field in (("dynamodb", "ApproximateCreationDateTime"), ("kinesis", "approximateArrivalTimestamp")):
+        body = record.get(source) if isinstance(record, dict) else None
+        if isinstance(body, dict):
+            return moment(body.get(field))
+    return None

@@ -15,11 +15,11 @@ CASE = "tests/simulation/test_documented_cases.py::test_the_engine_does_what_aws
 ENGINE = "tests/simulation/test_engine.py::"
 HISTORY = "tests/simulation/test_random_histories.py::"
 CLOUD = "tests/localcloud/test_mappings.py::"
-ENVELOPE = "tests/unit/localcloud/test_envelope.py::"
+INVOCATION_RECORD = "tests/unit/localcloud/test_invocation_record.py::"
 DEPLOYED = "tests/integration/test_stream_mappings.py::"
 RIGHTS = "tests/integration/test_least_privilege.py::"
 MAPPING = "tests/unit/localcloud/test_mapping.py::"
-ANY = f"{HISTORY}test_every_record_is_processed_or_given_up_in_order_whatever_happens"
+ANY = f"{HISTORY}test_every_record_is_processed_or_discarded_in_order_whatever_happens"
 
 SAME, CHOSEN, DIFFERS, ABSENT = "as in AWS", "our choice", "differs", "not here"
 
@@ -90,34 +90,43 @@ SEMANTICS = [
     Semantic(
         "retried until the record expires",
         CHOSEN,
-        f"{ENGINE}test_what_expires_is_given_up",
+        f"{ENGINE}test_records_that_expire_are_discarded",
         "AWS does not say whether the destination is told then; here it is, as RecordAgeExceeded.",
     ),
-    Semantic("ReportBatchItemFailures, every shape of response", SAME, CASE),
+    Semantic(
+        "ReportBatchItemFailures, every shape of response",
+        SAME,
+        CASE,
+        "A response that AWS neither documents nor was seen to take fails the batch: our choice.",
+    ),
     Semantic("BisectBatchOnFunctionError, alone and with reported failures", SAME, CASE),
     Semantic("the retry count restarts after progress", SAME, CASE),
     Semantic(
-        "OnFailure to S3, with payload",
+        "OnFailure to S3, with the event as an escaped JSON string",
         SAME,
         f"{DEPLOYED}test_a_poison_record_is_isolated_retried_and_kept_with_its_payload_and_the_shard_moves_on",
     ),
     Semantic(
         "OnFailure to SQS and SNS, metadata only",
         SAME,
-        f"{CLOUD}test_metadata_of_what_is_given_up_goes_to_a_queue_or_a_topic",
-    ),
-    Semantic("OnFailure documents", SAME, f"{ENVELOPE}test_retries_exhausted_tells_of_the_last_invocation"),
-    Semantic(
-        "a destination that refuses a document",
-        CHOSEN,
-        f"{ENGINE}test_a_letter_that_is_refused_is_sent_until_it_is_taken",
-        "AWS counts DestinationDeliveryFailures and the events as dropped, and does not say that it tries again; here "
-        "the shard waits until the document is taken or its records would have expired.",
+        f"{CLOUD}test_metadata_of_a_discarded_batch_goes_to_a_queue_or_a_topic",
     ),
     Semantic(
-        "without a destination, what is given up is dropped",
+        "invocation records: shape, and keys in S3",
         SAME,
-        f"{ENGINE}test_without_a_destination_what_is_given_up_is_told",
+        f"{INVOCATION_RECORD}test_the_object_of_a_bucket_has_the_shape_of_aws",
+    ),
+    Semantic(
+        "a destination that refuses an invocation record",
+        CHOSEN,
+        f"{ENGINE}test_an_invocation_record_that_is_refused_is_sent_until_it_is_taken",
+        "AWS counts DestinationDeliveryFailures and the events as dropped, and does not say that it tries again; here "
+        "the shard waits until it is taken or its records would have expired.",
+    ),
+    Semantic(
+        "without a destination, a discarded batch is dropped",
+        SAME,
+        f"{ENGINE}test_without_a_destination_a_discarded_batch_is_reported_as_lost",
         "And logged, which AWS does not.",
     ),
     Semantic("at least once, through crashes of the service", SAME, ANY),
@@ -159,7 +168,7 @@ SEMANTICS = [
     Semantic(
         "destinations are written to with the function's role",
         SAME,
-        f"{CLOUD}test_without_the_right_to_write_to_the_destination_the_letter_waits",
+        f"{CLOUD}test_without_the_right_to_write_to_the_destination_the_invocation_record_waits",
     ),
     Semantic(
         "what a function calls, it calls with its role",

@@ -8,7 +8,7 @@ a later event may have put that. Look at SINCE and DRY_RUN first where an event 
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
@@ -38,6 +38,8 @@ class Verdict(StrEnum):
     FAILING = "failing"
     OVERTAKEN = "overtaken"
     """Somebody else, another redrive say, has changed it meanwhile: it is as they left it."""
+    UNREADABLE = "unreadable"
+    """Its records cannot be read, so nothing was replayed."""
     SKIPPED = "skipped"
 
 
@@ -66,18 +68,18 @@ class Target:
 
 
 def redrive(group: Sequence[Failure], bucket: Bucket, target: Target) -> Iterator[Result]:
-    """Replay objects of one function, and settle each by what became of its records."""
+    """Replay objects of one function; set aside what succeeds, and leave in each the records that still fail."""
     records = [record for failure in group for record in failure.records]
     reasons = iter(replay(records, target.invoke, target.batch_size))
     for failure in group:
         if not failure.records:
-            yield Result(failure, Verdict.SKIPPED, "The object holds no records")
+            yield _skip(failure, "The object holds no records")
             continue
         left = [(record, reason) for record in failure.records if (reason := next(reasons)) is not None]
-        yield _settle(failure, left, bucket)
+        yield _conclude(failure, left, bucket)
 
 
-def _settle(failure: Failure, left: list[tuple[Record, str]], bucket: Bucket) -> Result:
+def _conclude(failure: Failure, left: list[tuple[Record, str]], bucket: Bucket) -> Result:
     if left:
         reason = "; ".join(sorted({reason for _, reason in left}))
         kept = bucket.keep(failure, [record for record, _ in left], reason)
@@ -85,13 +87,22 @@ def _settle(failure: Failure, left: list[tuple[Record, str]], bucket: Bucket) ->
     latest = bucket.latest(failure)
     # A function reports a record that it parks as done: then the object is a new one, and the record fails still.
     if latest is not None and latest is not failure:
+        if not latest.unreadable and latest.failed_at > failure.failed_at:
+            # The function cannot know when the record first failed: it may not read the bucket.
+            bucket.keep(replace(latest, failed_at=failure.failed_at), latest.records, latest.reason)
         return Result(failure, Verdict.FAILING, latest.reason)
     moved = latest is not None and bucket.set_aside(failure)
     return Result(failure, Verdict.REDRIVEN if moved else Verdict.OVERTAKEN, "")
 
 
+def _skip(failure: Failure, why: str) -> Result:
+    if failure.unreadable:
+        return Result(failure, Verdict.UNREADABLE, failure.reason)
+    return Result(failure, Verdict.SKIPPED, why)
+
+
 def targets(system: Deployed) -> dict[str, Target]:
-    """The functions of a stage, by their real names."""
+    """The functions of a stage, by their physical names."""
     patient = Config(read_timeout=_LONGEST_INVOCATION + 10, retries={"mode": "standard", "total_max_attempts": 5})
     client = boto3.client("lambda", config=patient)
     return {
@@ -112,7 +123,7 @@ def redrive_all(
         target = targets.get(group[0].function)
         if target is None or dry_run:
             why = "This is a dry run" if target else "This stage has no such function"
-            yield from (Result(failure, Verdict.SKIPPED, why) for failure in group)
+            yield from (_skip(failure, why) for failure in group)
         else:
             yield from redrive(group, bucket, target)
 
@@ -125,12 +136,12 @@ def invoke(client: "LambdaClient", function: str, records: Sequence[Record]) -> 
 
 def main(
     stage: str = typer.Option("local", help="local, dev or prod"),
-    since: str = typer.Option("", help="only what failed since: 15m, 2h, 7d, or a time"),
+    since: str = typer.Option("", help="only what first failed since: 15m, 2h, 7d, or a time"),
     function: str = typer.Option("", help="only this function, by its name in the lab"),
     dry_run: bool = typer.Option(False, "--dry-run", help="say what would be replayed, and replay nothing"),
     as_json: bool = typer.Option(False, "--json", help="one JSON document a line"),
 ) -> None:
-    """Replay failed records through the function that failed; exits 2 when some still fail."""
+    """Replay failed records through the function that failed; exits 2 when some still fail or cannot be read."""
     system = deployed(stage)
     earliest = parse_since(since, datetime.now(UTC)) if since else None
     name = system.function(function)["name"] if function else None
@@ -143,13 +154,14 @@ def main(
     if not as_json:
         told = ", ".join(f"{verdict} {count}" for verdict, count in verdicts.items() if count)
         typer.echo(f"Objects: {told}." if told else "Nothing has failed.")
-    if not dry_run and verdicts[Verdict.FAILING]:
+    if not dry_run and (verdicts[Verdict.FAILING] or verdicts[Verdict.UNREADABLE]):
         raise typer.Exit(STILL_FAILING)
 
 
 def _show(result: Result) -> None:
     failure, verdict, reason = result
-    typer.echo(f"{verdict:9}  {failure.key}  records: {len(failure.records)}" + (f"  {reason}" if reason else ""))
+    records = "not known" if failure.unreadable else len(failure.records)
+    typer.echo(f"{verdict:10}  {failure.key}  records: {records}" + (f"  {reason}" if reason else ""))
 
 
 def _show_json(result: Result) -> None:
@@ -159,7 +171,7 @@ def _show_json(result: Result) -> None:
             {
                 "key": failure.key,
                 "function": failure.function,
-                "records": len(failure.records),
+                "records": None if failure.unreadable else len(failure.records),
                 "verdict": verdict,
                 "reason": reason,
             }

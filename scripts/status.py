@@ -13,8 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from handlers.shared.parking import PARKED
 from scripts.command import run
 from scripts.deployed import Deployed, deployed
+from scripts.failure_bucket import DISCARDED
 
 _LAG_WINDOW = timedelta(minutes=5)
 _COUNT_LIMIT = 1000  # what one page of a listing holds
@@ -47,7 +49,7 @@ class Failures:
     """What lies in the failure bucket: up to 1,000 of each are counted."""
 
     parked: int
-    given_up: int
+    discarded: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ def _failures(bucket: str) -> Failures:
     def count(prefix: str) -> int:
         return boto3.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=_COUNT_LIMIT)["KeyCount"]
 
-    return Failures(parked=count("parked/"), given_up=count("aws/lambda/"))
+    return Failures(parked=count(PARKED), discarded=count(DISCARDED))
 
 
 def _alarms(names: Sequence[str]) -> list[Alarm]:
@@ -156,8 +158,8 @@ def show(status: Status, console: Console) -> None:
         lag = "not measured in 5 min" if mapping.lag_ms is None else f"{mapping.lag_ms / 1000:,.1f} s"
         mappings.add_row(mapping.function, _coloured(mapping.state), lag, escape(mapping.last_result))
     console.print(mappings)
-    parked, given_up = map(_at_least, (status.failures.parked, status.failures.given_up))
-    console.print(f"Failures waiting: {parked} parked records, {given_up} given-up batches")
+    parked, discarded = map(_at_least, (status.failures.parked, status.failures.discarded))
+    console.print(f"Failures waiting: {parked} parked records, {discarded} discarded batches")
     for alarm in status.alarms:
         if alarm.state == "ALARM":
             console.print(f"[bold red]ALARM[/] {escape(alarm.name)}")

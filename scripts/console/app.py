@@ -225,9 +225,10 @@ def create_app(connection: Connection, *, port: int, token: str, writes: bool) -
                     "key": each.key,
                     "function": each.function,
                     "at": each.failed_at.timestamp(),
+                    "oldest": each.oldest.timestamp() if each.oldest else None,
                     "reason": each.reason,
-                    "records": len(each.records),
-                    "document": each.document,
+                    "records": None if each.unreadable else len(each.records),
+                    "document": each.legible,
                 }
                 for each in shown
             ],

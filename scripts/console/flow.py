@@ -93,7 +93,7 @@ def verdict(found: Status, moving: bool) -> tuple[str, list[str]]:
         if mapping.last_result.startswith("PROBLEM"):
             attention.append(f"{mapping.function}: {mapping.last_result}")
     attention += [f"Alarm {alarm.name}" for alarm in found.alarms if alarm.state == "ALARM"]
-    if found.failures.parked or found.failures.given_up:
+    if found.failures.parked or found.failures.discarded:
         attention.append("Failures wait in the failure bucket")
     return "blocked" if blocked else "flowing" if moving else "idle", blocked + attention
 

@@ -5,7 +5,7 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -14,6 +14,7 @@ import boto3
 import pytest
 
 from handlers.shared.parking import parked_document, parked_key
+from tests.fakes.discarded import dynamodb_invocation_record
 from tests.integration.deployment import System
 from tests.integration.test_exactness import Players, delivered_records
 from tests.waiting import eventually
@@ -111,44 +112,27 @@ def test_a_record_that_is_poison_still_is_parked_again_and_stays(system: System)
     assert key in keys(system)
 
 
-def test_a_batch_that_lambda_gave_up_on_is_redriven_with_what_was_counted_meanwhile(system: System) -> None:
-    players, vandal = Players(system, "given up", 7200), Vandal(system)
+def test_a_batch_that_lambda_discarded_is_redriven_with_what_was_counted_meanwhile(system: System) -> None:
+    players, vandal = Players(system, "discarded", 7200), Vandal(system)
     for record in range(5):
         players.put(record, "gil", Score=10)
     players.put(4, "gil", Score=11)
-    eventually(lambda: players.totals() == {"given up gil": (51, 5)}, what="the total")
+    eventually(lambda: players.totals() == {"discarded gil": (51, 5)}, what="the total")
     records = stream_records(system, *range(7200, 7205))
     for record in range(3):
-        vandal.forget(7200 + record, "given up gil", 10)
+        vandal.forget(7200 + record, "discarded gil", 10)
     output = system.outputs["functions"][FUNCTION]
     key = f"aws/lambda/{output['mapping_uuid']}/shardId-0/2026/11/23/2026-11-23T10.00.00-{uuid4()}"
-    numbers = [each["dynamodb"]["SequenceNumber"] for each in records]
-    document = {
-        "requestContext": {
-            "requestId": str(uuid4()),
-            "functionArn": output["arn"],
-            "condition": "RetryAttemptsExhausted",
-            "approximateInvokeCount": 3,
-        },
-        "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
-        "version": "1.0",
-        "timestamp": datetime.now(UTC).isoformat(),
-        "DDBStreamBatchInfo": {
-            "shardId": "shardId-0",
-            "startSequenceNumber": numbers[0],
-            "endSequenceNumber": numbers[-1],
-            "batchSize": len(records),
-            "streamArn": system.outputs["tables"]["GameScoreRecords"]["stream_arn"],
-        },
-        "payload": {"Records": records},
-    }
+    stream = system.outputs["tables"]["GameScoreRecords"]["stream_arn"]
+    document = dynamodb_invocation_record(records, output["live_arn"], stream)
     put_failure(system, key, json.dumps(document))
 
     (listed,) = [each for each in lines(system, "failures") if each["key"] == key]
     assert (listed["records"], listed["reason"]) == (6, "RetryAttemptsExhausted after 3 invocations: Unhandled")
+    assert datetime.fromisoformat(listed["failed_at"]) == datetime.fromisoformat(document["timestamp"])
     assert "skipped" in {each["verdict"] for each in lines(system, "redrive", "--dry-run")}
     assert verdict_on(system, key) == "redriven"
-    assert players.totals() == {"given up gil": (51, 5)}
+    assert players.totals() == {"discarded gil": (51, 5)}
     assert key not in keys(system)
 
 

@@ -130,12 +130,12 @@ def test_a_poison_record_is_isolated_retried_and_kept_with_its_payload_and_the_s
     [kept] = s3.list_objects_v2(Bucket=bucket, Prefix=f"aws/lambda/{uuid}/")["Contents"]
     day, second = r"\d{4}/\d\d/\d\d", r"\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d"
     assert re.fullmatch(rf"aws/lambda/{uuid}/shardId-\d{{12}}/{day}/{second}-[0-9a-f-]{{36}}", kept["Key"])
-    letter = json.loads(s3.get_object(Bucket=bucket, Key=kept["Key"])["Body"].read())
-    assert letter["requestContext"]["condition"] == "RetryAttemptsExhausted"
-    assert letter["requestContext"]["approximateInvokeCount"] == 2
-    assert letter["KinesisBatchInfo"]["batchSize"] == 1
-    [record] = letter["payload"]["Records"]
-    assert base64.b64decode(record["kinesis"]["data"]) == b"poison"
+    record = json.loads(s3.get_object(Bucket=bucket, Key=kept["Key"])["Body"].read())
+    assert record["requestContext"]["condition"] == "RetryAttemptsExhausted"
+    assert record["requestContext"]["approximateInvokeCount"] == 2
+    assert record["KinesisBatchInfo"]["batchSize"] == 1
+    [discarded] = json.loads(record["payload"])["Records"]
+    assert base64.b64decode(discarded["kinesis"]["data"]) == b"poison"
 
 
 def test_without_the_right_to_park_a_poison_record_is_retried_and_the_rest_is_counted_once(system: System) -> None:

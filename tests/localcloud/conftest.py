@@ -145,8 +145,8 @@ class Deployment:
         """The payloads of each invocation so far."""
         return [report["seen"] for report in self.invocations()]
 
-    def letters(self) -> list[dict[str, Any]]:
-        """The objects in the bucket, each with its key."""
+    def discarded(self) -> list[dict[str, Any]]:
+        """The invocation records in the bucket, each with its key."""
         s3 = self.cloud.client("s3")
         keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket=self.name).get("Contents", [])]
         return [{"key": key, **json.loads(s3.get_object(Bucket=self.name, Key=key)["Body"].read())} for key in keys]

@@ -89,18 +89,19 @@ def test_a_poison_record_is_isolated_and_kept_and_the_shard_moves_on(deployment:
         ["poison"],
         ["d"],
     ]
-    [letter] = deployment.letters()
+    [record] = deployment.discarded()
     today = datetime.now(UTC)
     shard = "shardId-000000000000" if service == "kinesis" else "shardId-00000000000000000000-00000000"
-    assert letter["key"].startswith(f"aws/lambda/{uuid}/{shard}/{today:%Y/%m/%d}/{today:%Y-%m-%d}T")
-    assert letter["requestContext"]["condition"] == "RetryAttemptsExhausted"
-    assert letter["requestContext"]["approximateInvokeCount"] == 2
-    assert letter["responseContext"]["functionError"] == "Unhandled"
-    assert letter["payload"]["Records"] == deployment.invocations()[3]["event"]["Records"]
+    assert record["key"].startswith(f"aws/lambda/{uuid}/{shard}/{today:%Y/%m/%d}/{today:%Y-%m-%d}T")
+    assert record["requestContext"]["condition"] == "RetryAttemptsExhausted"
+    assert record["requestContext"]["approximateInvokeCount"] == 2
+    assert record["responseContext"]["functionError"] == "Unhandled"
+    assert isinstance(record["payload"], str), "AWS escapes the event"
+    assert json.loads(record["payload"])["Records"] == deployment.invocations()[3]["event"]["Records"]
 
 
 @pytest.mark.parametrize("service", ["sqs", "sns"])
-def test_metadata_of_what_is_given_up_goes_to_a_queue_or_a_topic(deployment: Deployment, service: str) -> None:
+def test_metadata_of_a_discarded_batch_goes_to_a_queue_or_a_topic(deployment: Deployment, service: str) -> None:
     sqs = deployment.cloud.client("sqs")
     queue = sqs.create_queue(QueueName=f"{deployment.name}-failed")["QueueUrl"]
     arn = f"arn:aws:sqs:us-east-1:000000000000:{deployment.name}-failed"
@@ -132,7 +133,7 @@ def test_a_changed_mapping_behaves_anew_without_a_restart(deployment: Deployment
     deployment.update(uuid, MaximumRetryAttempts=0, DestinationConfig={"OnFailure": {"Destination": bucket}})
 
     deployment.await_payloads("next")
-    assert len(deployment.letters()) == 1
+    assert len(deployment.discarded()) == 1
 
 
 def test_a_disabled_mapping_rests_and_goes_on_where_it_was(deployment: Deployment) -> None:
@@ -159,7 +160,7 @@ def test_without_the_right_to_read_nothing_arrives_and_the_problem_is_told(deplo
     assert deployment.seen() == []
 
 
-def test_without_the_right_to_write_to_the_destination_the_letter_waits(deployment: Deployment) -> None:
+def test_without_the_right_to_write_to_the_destination_the_invocation_record_waits(deployment: Deployment) -> None:
     destination = {"OnFailure": {"Destination": deployment.bucket()}}
     uuid = deployment.map(deployment.stream(), MaximumRetryAttempts=0, DestinationConfig=destination)
     deployment.deny("s3:PutObject")
@@ -167,7 +168,7 @@ def test_without_the_right_to_write_to_the_destination_the_letter_waits(deployme
     deployment.put("poison")
 
     eventually(lambda: "PutObject" in deployment.problem(uuid), "the problem is told")
-    assert deployment.letters() == []
+    assert deployment.discarded() == []
 
 
 @pytest.mark.parametrize(

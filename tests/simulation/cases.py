@@ -18,7 +18,10 @@ S3 = {"OnFailure": {"Destination": "arn:aws:s3:::failures"}}
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """A function: it raises on some texts, reports others as failures, or answers as it is told."""
+    """A function: it raises on some texts, reports others as failures, or answers as it is told.
+
+    In an answer the text of a record stands for its sequence number; bytes are the response as it is.
+    """
 
     raises: Texts = field(default_factory=list)
     reports: Texts = field(default_factory=list)
@@ -38,7 +41,7 @@ class Case:
     writes: list[tuple[float, str]]
     invoked: list[Texts]
     function: Behaviour = Behaviour()
-    letters: list[tuple[str, int, Texts]] = field(default_factory=list)
+    discarded: list[tuple[str, int, Texts]] = field(default_factory=list)
     luck: Callable[[int], Luck] | None = None
     services: tuple[str, ...] = ("kinesis", "dynamodb")
     times: list[float] | None = None
@@ -60,19 +63,100 @@ def crashing(times: int) -> Callable[[int], Luck]:
 
 
 _REPORTING = "guide, Kinesis: partial batch responses"
-_FAILURES = {
-    "an empty identifier": {"batchItemFailures": [{"itemIdentifier": ""}]},
-    "a null identifier": {"batchItemFailures": [{"itemIdentifier": None}]},
-    "an identifier that is not in the batch": {"batchItemFailures": [{"itemIdentifier": "123"}]},
-    "an unexpected key": {"batchItemFailures": [{"foo": 123}]},
-}
-_SUCCESSES = {
-    "an empty list of failures": {"batchItemFailures": []},
-    "a null list of failures": {"batchItemFailures": None},
-    "an empty object": {},
-    "null": None,
-    "an empty list": [],
-}
+_TRACED = f"{_REPORTING}, and trace: test_dynamodb_report_batch_item_failure_scenarios"
+_CHOICE = "choice: nothing is skipped on a response that says nothing"
+_WHOLE = [["a1", "a2", "a3"], ["a1"], ["a2", "a3"], ["a2"], ["a3"]]
+
+
+def _response(name: str, source: str, function: "Behaviour | Any", invoked: list[Texts], *discarded: Texts) -> Case:
+    """A function's response to every batch, of a mapping that bisects and does not retry, as a redrive does not."""
+    return Case(
+        name,
+        source,
+        {
+            "BisectBatchOnFunctionError": True,
+            "FunctionResponseTypes": REPORT,
+            "MaximumRetryAttempts": 0,
+            "DestinationConfig": S3,
+        },
+        at_once("a1", "a2", "a3"),
+        invoked,
+        function if isinstance(function, Behaviour) else Behaviour(answers=function),
+        [("RetryAttemptsExhausted", 1, texts) for texts in discarded],
+    )
+
+
+def _reported(*identifiers: Any) -> dict[str, Any]:
+    return {"batchItemFailures": [{"itemIdentifier": identifier} for identifier in identifiers]}
+
+
+RESPONSES = [
+    *(
+        _response(
+            f"{name} is a success",
+            "guide and trace: test_kinesis_report_batch_item_success_scenarios",
+            answer,
+            [["a1", "a2", "a3"]],
+        )
+        for name, answer in {
+            "an empty list of failures": {"batchItemFailures": []},
+            "a null list of failures": {"batchItemFailures": None},
+            "an empty object": {},
+            "null": None,
+            "an empty list": [],
+        }.items()
+    ),
+    _response(
+        "an empty string is a success",
+        "trace for Kinesis: test_kinesis_report_batch_item_success_scenarios; choice for DynamoDB",
+        "",
+        [["a1", "a2", "a3"]],
+    ),
+    _response("no response is a success", "choice: as null", b"", [["a1", "a2", "a3"]]),
+    _response(
+        "of several reported records the lowest counts",
+        _REPORTING,
+        _reported("a3", "a2"),
+        [["a1", "a2", "a3"], ["a2", "a3"]],
+        ["a2", "a3"],
+    ),
+    _response(
+        "the first record reported is not bisected",
+        "guide: partial batch responses with BisectBatchOnFunctionError",
+        _reported("a1"),
+        [["a1", "a2", "a3"]],
+        ["a1", "a2", "a3"],
+    ),
+    *(
+        _response(f"{name} fails the batch", source, answer, _WHOLE, ["a1"], ["a2"], ["a3"])
+        for name, source, answer in (
+            ("an empty identifier", _TRACED, _reported("")),
+            ("a null identifier", _TRACED, _reported(None)),
+            ("an identifier that is a number", _TRACED, _reported(123)),
+            ("an unexpected key", _TRACED, {"batchItemFailures": [{"foo": 123}]}),
+            ("an identifier that is not in the batch", _CHOICE, _reported("123")),
+            ("one identifier of two that is not in the batch", _CHOICE, _reported("a2", "123")),
+            ("an object without batchItemFailures", _CHOICE, {"foo": 1}),
+            ("a list of failures without its object", _CHOICE, [{"itemIdentifier": "a2"}]),
+            ("a list of failures that is an object", _CHOICE, {"batchItemFailures": {"itemIdentifier": "a2"}}),
+            ("a list of failures that is an empty string", _CHOICE, {"batchItemFailures": ""}),
+            ("a failure that is not an object", _CHOICE, {"batchItemFailures": ["a2"]}),
+            ("a number", _CHOICE, 0),
+            ("false", _CHOICE, False),
+            ("text", _CHOICE, "Successfully processed 3 records."),
+            ("a response that is not JSON", _CHOICE, b"Killed"),
+            ("a response nested too deeply", _CHOICE, b"[" * 100_000),
+        )
+    ),
+    _response(
+        "an exception fails the batch",
+        "guide: BisectBatchOnFunctionError",
+        Behaviour(raises=["a2"]),
+        [["a1", "a2", "a3"], ["a1"], ["a2", "a3"], ["a2"], ["a3"]],
+        ["a2"],
+    ),
+]
+"""What responses mean, for the engine and for a redrive alike: tests/unit/scripts/test_redrive.py."""
 
 CASES = [
     Case(
@@ -105,7 +189,7 @@ CASES = [
         at_once("a1"),
         invoked=[["a1"], ["a1"]],
         function=Behaviour(raises=["a1"]),
-        letters=[("RetryAttemptsExhausted", 2, ["a1"])],
+        discarded=[("RetryAttemptsExhausted", 2, ["a1"])],
     ),
     Case(
         "MaximumRetryAttempts 0 gives one invocation, and the shard moves on",
@@ -114,7 +198,7 @@ CASES = [
         at_once("a1", "a2"),
         invoked=[["a1"], ["a2"]],
         function=Behaviour(raises=["a1"]),
-        letters=[("RetryAttemptsExhausted", 1, ["a1"])],
+        discarded=[("RetryAttemptsExhausted", 1, ["a1"])],
     ),
     Case(
         "without MaximumRetryAttempts a batch is retried until it succeeds",
@@ -139,7 +223,7 @@ CASES = [
         at_once("a1"),
         invoked=[["a1"]] * 8,
         function=Behaviour(raises=["a1"]),
-        letters=[("RecordAgeExceeded", 8, ["a1"])],
+        discarded=[("RecordAgeExceeded", 8, ["a1"])],
     ),
     Case(
         "throttles end at the maximum age, with no invocation",
@@ -148,7 +232,7 @@ CASES = [
         at_once("a1"),
         invoked=[],
         luck=throttled(1000),
-        letters=[("RecordAgeExceeded", 0, ["a1"])],
+        discarded=[("RecordAgeExceeded", 0, ["a1"])],
     ),
     Case(
         "only the lowest reported sequence number counts",
@@ -157,7 +241,7 @@ CASES = [
         at_once("a1", "a2", "a3", "a4"),
         invoked=[["a1", "a2", "a3", "a4"], ["a2", "a3", "a4"]],
         function=Behaviour(reports=["a4", "a2"]),
-        letters=[("RetryAttemptsExhausted", 1, ["a2", "a3", "a4"])],
+        discarded=[("RetryAttemptsExhausted", 1, ["a2", "a3", "a4"])],
     ),
     Case(
         "the retry count restarts after progress",
@@ -171,7 +255,7 @@ CASES = [
         at_once("a1", "a2", "a3", "a4", "a5", "a6"),
         invoked=[["a1", "a2", "a3"], ["a4", "a5", "a6"], ["a6"], ["a6"], ["a6"], ["a6"]],
         function=Behaviour(reports=["a6"]),
-        letters=[("RetryAttemptsExhausted", 4, ["a6"])],
+        discarded=[("RetryAttemptsExhausted", 4, ["a6"])],
     ),
     Case(
         "without ReportBatchItemFailures the response is ignored",
@@ -181,46 +265,7 @@ CASES = [
         invoked=[["a1", "a2"]],
         function=Behaviour(reports=["a2"]),
     ),
-    *(
-        Case(
-            f"{name} is a success",
-            "guide and trace: test_kinesis_report_batch_item_success_scenarios",
-            {"FunctionResponseTypes": REPORT, "MaximumRetryAttempts": 0, "DestinationConfig": S3},
-            at_once("a1", "a2"),
-            invoked=[["a1", "a2"]],
-            function=Behaviour(answers=response),
-        )
-        for name, response in _SUCCESSES.items()
-    ),
-    Case(
-        "an empty string is a success",
-        "trace for Kinesis: test_kinesis_report_batch_item_success_scenarios; choice for DynamoDB",
-        {"FunctionResponseTypes": REPORT, "MaximumRetryAttempts": 0, "DestinationConfig": S3},
-        at_once("a1", "a2"),
-        invoked=[["a1", "a2"]],
-        function=Behaviour(answers=""),
-    ),
-    *(
-        Case(
-            f"{name} fails the batch",
-            "guide and trace: test_dynamodb_report_batch_item_failure_scenarios",
-            {"FunctionResponseTypes": REPORT, "MaximumRetryAttempts": 1, "DestinationConfig": S3},
-            at_once("a1", "a2"),
-            invoked=[["a1", "a2"], ["a1", "a2"]],
-            function=Behaviour(answers=response),
-            letters=[("RetryAttemptsExhausted", 2, ["a1", "a2"])],
-        )
-        for name, response in _FAILURES.items()
-    ),
-    Case(
-        "an answer that is no object fails the batch",
-        "choice: nothing is skipped on an answer that says nothing",
-        {"FunctionResponseTypes": REPORT, "MaximumRetryAttempts": 0, "DestinationConfig": S3},
-        at_once("a1"),
-        invoked=[["a1"]],
-        function=Behaviour(answers="Successfully processed 1 records."),
-        letters=[("RetryAttemptsExhausted", 1, ["a1"])],
-    ),
+    *RESPONSES,
     Case(
         "bisecting isolates a record, and splitting consumes no retries",
         "guide: BisectBatchOnFunctionError",
@@ -235,7 +280,7 @@ CASES = [
             ["a4"],
         ],
         function=Behaviour(raises=["a3"]),
-        letters=[("RetryAttemptsExhausted", 2, ["a3"])],
+        discarded=[("RetryAttemptsExhausted", 2, ["a3"])],
     ),
     Case(
         "with both, the batch is cut at the reported record and only the rest is retried",
@@ -249,7 +294,7 @@ CASES = [
         at_once("a1", "a2", "a3", "a4"),
         invoked=[["a1", "a2", "a3", "a4"], ["a3", "a4"], ["a3", "a4"]],
         function=Behaviour(reports=["a3"]),
-        letters=[("RetryAttemptsExhausted", 2, ["a3", "a4"])],
+        discarded=[("RetryAttemptsExhausted", 2, ["a3", "a4"])],
     ),
     Case(
         "with both, an exception still halves the batch",
@@ -263,7 +308,7 @@ CASES = [
         at_once("a1", "a2"),
         invoked=[["a1", "a2"], ["a1"], ["a2"]],
         function=Behaviour(raises=["a2"]),
-        letters=[("RetryAttemptsExhausted", 1, ["a2"])],
+        discarded=[("RetryAttemptsExhausted", 1, ["a2"])],
     ),
     Case(
         "records of a key stay in order on parallel lanes, and a failing lane does not hold up another",
@@ -272,6 +317,6 @@ CASES = [
         at_once("a1", "b1", "b2"),
         invoked=[["a1"], ["a1"], ["b1"], ["b2"]],
         function=Behaviour(raises=["a1"]),
-        letters=[("RetryAttemptsExhausted", 2, ["a1"])],
+        discarded=[("RetryAttemptsExhausted", 2, ["a1"])],
     ),
 ]

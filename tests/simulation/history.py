@@ -23,7 +23,7 @@ FAULTS = [fault for fault in Fault if fault is not Fault.NONE]
 class History:
     """A mapping drawn from a seed, and its invariants, checked as the history unfolds.
 
-    `settled` is what was processed, given up or filtered. To try a function of your own, override `write`,
+    `settled` is what was processed, discarded or filtered. To try a function of your own, override `write`,
     which calls `written` with each record, and `function`, which calls `processed` with each sequence number.
     """
 
@@ -40,7 +40,7 @@ class History:
     _active: set[tuple[int, str]] = field(default_factory=set)
     _failures: Counter[tuple[int, str, str]] = field(default_factory=Counter)
     _saved: dict[str, tuple[int, bool]] = field(default_factory=dict)
-    _letters_read: int = 0
+    _discarded_read: int = 0
     _retries: set[int] = field(default_factory=set)
     _slow: int = 1
     _crashes: list[asyncio.Task[None]] = field(default_factory=list)
@@ -105,13 +105,13 @@ class History:
             simulation.start()
         for _ in range(400):
             simulation.check()
-            self._read_letters()
+            self._read_discarded()
             assert not self.violations, self.violations[0]
             if all(record.sequence in self.settled for record in simulation.stream.records):
                 return
             await asyncio.sleep(60)
         left = [record.sequence for record in simulation.stream.records if record.sequence not in self.settled]
-        raise AssertionError(f"{len(left)} records are neither processed nor given up, from {left[0]} on")
+        raise AssertionError(f"{len(left)} records are neither processed nor discarded, from {left[0]} on")
 
     async def _every(self, seconds: float, trouble: Callable[[], Any]) -> None:
         while True:
@@ -189,7 +189,7 @@ class History:
 
     def processed(self, sequence: str) -> None:
         """Order: nothing of a key is processed before what was written to it earlier is settled."""
-        self._read_letters()
+        self._read_discarded()
         key, rank = self._rank[sequence]
         earlier = self._earlier[key][:rank]
         if not self.settled.issuperset(earlier[-50:]):
@@ -214,7 +214,7 @@ class History:
 
     def saved(self, checkpoint: Checkpoint) -> None:
         """Checkpoints only move forward, and only past what is settled."""
-        self._read_letters()
+        self._read_discarded()
         for shard_id, state in checkpoint.shards.items():
             shard, after = self.simulation.stream.shards[shard_id], int(state.after or 0)
             before, drained = self._saved.get(shard_id, (0, False))
@@ -226,17 +226,17 @@ class History:
             assert not skipped, f"the checkpoint of {shard_id} skips {skipped}"
             self._saved[shard_id] = after, state.drained
 
-    def _read_letters(self) -> None:
-        """Letters say how often a batch was tried and how old it was: never given up too early."""
-        for letter in self.simulation.letters[self._letters_read :]:
-            context = letter.metadata["requestContext"]
+    def _read_discarded(self) -> None:
+        """Invocation records say how often a batch was tried and how old it was: none is discarded too early."""
+        for record in self.simulation.discarded[self._discarded_read :]:
+            context = record.metadata["requestContext"]
             self.happened[context["condition"]] += 1
             if context["condition"] == "RetryAttemptsExhausted":
-                assert context["approximateInvokeCount"] - 1 in self._retries, letter.metadata
+                assert context["approximateInvokeCount"] - 1 in self._retries, record.metadata
             else:
-                assert self.simulation.settings["MaximumRecordAgeInSeconds"] != -1, letter.metadata
-            self.settled.update(sequences(json.loads(letter.event)))
-        self._letters_read = len(self.simulation.letters)
+                assert self.simulation.settings["MaximumRecordAgeInSeconds"] != -1, record.metadata
+            self.settled.update(sequences(json.loads(record.event)))
+        self._discarded_read = len(self.simulation.discarded)
 
 
 def _between(records: list[Record], before: int, after: int) -> list[Record]:

@@ -58,12 +58,12 @@ async def _check(case: Case, service: str) -> None:
     assert invoked == case.invoked
     assert [
         (
-            letter.metadata["requestContext"]["condition"],
-            letter.metadata["requestContext"]["approximateInvokeCount"],
-            texts(json.loads(letter.event)),
+            record.metadata["requestContext"]["condition"],
+            record.metadata["requestContext"]["approximateInvokeCount"],
+            texts(json.loads(record.event)),
         )
-        for letter in simulation.letters
-    ] == case.letters
+        for record in simulation.discarded
+    ] == case.discarded
     if case.times:
         assert [seen.at for seen in simulation.seen] == pytest.approx(case.times, abs=0.5)
     assert simulation.checkpoint is not None

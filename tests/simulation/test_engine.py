@@ -143,7 +143,7 @@ def test_what_is_filtered_out_counts_as_processed() -> None:
     assert simulation.checkpoint.shards["shardId-000000000000"].after == simulation.stream.records[-1].sequence
 
 
-def test_without_a_destination_what_is_given_up_is_told() -> None:
+def test_without_a_destination_a_discarded_batch_is_reported_as_lost() -> None:
     async def story() -> Simulation:
         simulation = Simulation("kinesis", {"MaximumRetryAttempts": 0}, fail)
         simulation.stream.put("a", "a")
@@ -158,7 +158,7 @@ def test_without_a_destination_what_is_given_up_is_told() -> None:
     assert "the mapping has no destination" in loss
 
 
-def test_what_expires_is_given_up() -> None:
+def test_records_that_expire_are_discarded() -> None:
     async def story() -> Simulation:
         destination = {"OnFailure": {"Destination": "arn:aws:s3:::b"}}
         simulation = Simulation("kinesis", {"DestinationConfig": destination}, fail, retention=3600)
@@ -167,12 +167,12 @@ def test_what_expires_is_given_up() -> None:
         await asyncio.sleep(3700)
         return simulation
 
-    [letter] = run(story()).letters
+    [record] = run(story()).discarded
 
-    assert letter.metadata["requestContext"]["condition"] == "RecordAgeExceeded"
+    assert record.metadata["requestContext"]["condition"] == "RecordAgeExceeded"
 
 
-def test_a_letter_that_is_refused_is_sent_until_it_is_taken() -> None:
+def test_an_invocation_record_that_is_refused_is_sent_until_it_is_taken() -> None:
     async def story() -> Simulation:
         down = True
         destination = {"OnFailure": {"Destination": "arn:aws:s3:::b"}}
@@ -190,7 +190,7 @@ def test_a_letter_that_is_refused_is_sent_until_it_is_taken() -> None:
     simulation = run(story())
 
     assert delivered(simulation) == ["a", "b"]
-    assert len(simulation.letters) == 2
+    assert len(simulation.discarded) == 2
     assert ("DestinationDeliveryFailures", 1) in simulation.metrics
 
 

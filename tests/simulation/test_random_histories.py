@@ -20,7 +20,7 @@ happened: Counter[str] = Counter()
 
 
 @pytest.mark.parametrize("seed", seeds(default=24))
-def test_every_record_is_processed_or_given_up_in_order_whatever_happens(seed: int) -> None:
+def test_every_record_is_processed_or_discarded_in_order_whatever_happens(seed: int) -> None:
     print(replay(seed, __file__))
     history = History(seed)
 

@@ -105,10 +105,10 @@ class ScoreHistory(History):
 
     def redrive(self) -> None:
         """Replay discarded batches, and what is parked, in no order."""
-        letters = self.simulation.letters
-        for letter in self.random.sample(letters, len(letters)):
+        discarded = self.simulation.discarded
+        for batch in self.random.sample(discarded, len(discarded)):
             self.happened["redriven"] += 1
-            assert self.invoke(json.loads(letter.event)["Records"]) == {"batchItemFailures": []}
+            assert self.invoke(json.loads(batch.event)["Records"]) == {"batchItemFailures": []}
         parked = [
             record
             for record in (json.loads(each.body) for each in self.simulation.stream.records)

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Any
 
+from localcloud.engine.invocation_record import InvocationRecord
 from localcloud.engine.mapping import Mapping
 from localcloud.engine.ports import (
     Checkpoint,
-    DeadLetter,
     Invocation,
     NotDeliveredError,
     NotInvokedError,
@@ -34,7 +34,7 @@ ARNS = {
 
 Event = dict[str, Any]
 Function = Callable[[Event], Any]
-"""A handler without its context: it returns its response, or raises what the function raises."""
+"""A handler without its context: it returns its response, bytes as they are, or raises what the function raises."""
 
 
 class Fault(Enum):
@@ -71,7 +71,7 @@ class Seen:
 class Simulation:
     """One stream, one mapping, one function, and an engine that can be started and killed.
 
-    `function` is called with each event; `luck` is drawn for each invocation, and `refuses` for each letter.
+    `function` is called with each event; `luck` is drawn for each invocation, and `refuses` for each invocation record.
     `on_begin` and `on_end` are told of every invocation, and whether it consumes a retry; `on_save` of every
     checkpoint. What happened is kept in lists.
     """
@@ -88,7 +88,7 @@ class Simulation:
     on_begin: Callable[[Seen], None] = lambda _: None
     on_end: Callable[[Seen, bool], None] = lambda *_: None
     seen: list[Seen] = field(default_factory=list)
-    letters: list[DeadLetter] = field(default_factory=list)
+    discarded: list[InvocationRecord] = field(default_factory=list)
     losses: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     metrics: list[tuple[str, float]] = field(default_factory=list)
@@ -219,13 +219,14 @@ class _Ports:
         await asyncio.sleep(luck.seconds / 2)
         if luck.fault in (Fault.CRASHED_AFTER, Fault.TIMED_OUT):
             return failed
-        return Invocation(request, "$LATEST", None, json.dumps(answer).encode())
+        payload = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        return Invocation(request, "$LATEST", None, payload)
 
-    async def deliver(self, _mapping: Mapping, letter: DeadLetter) -> None:
+    async def deliver(self, _mapping: Mapping, record: InvocationRecord) -> None:
         await self._alive()
         if self._sim.refuses():
             raise NotDeliveredError("the destination is down")
-        self._sim.letters.append(letter)
+        self._sim.discarded.append(record)
 
     async def load(self, _uuid: str) -> Checkpoint | None:
         await self._alive()

@@ -29,10 +29,16 @@ async function load(more) {
 function itemOf(failure) {
   return el("li", {},
     el("p", {}, el("strong", {}, failure.reason)),
-    el("p", { className: "quiet" }, `${failure.function || "no function that is known"}, ${moment(failure.at)}, ${count(failure.records, "record")}`),
+    el("p", { className: "quiet" }, `${failure.function || "unknown function"}, failed first ${moment(failure.at)}, ${contents(failure)}`),
     el("p", { className: "quiet key" }, failure.key),
     el("details", {}, el("summary", {}, "Payload"), el("pre", { tabIndex: 0 }, JSON.stringify(failure.document, null, 2))),
-    el("button", { type: "button", disabled: !writes, "aria-label": `Redrive ${failure.key}`, onclick: () => redrive(failure) }, "Redrive"));
+    el("button", { type: "button", disabled: !writes || failure.records === null, "aria-label": `Redrive ${failure.key}`, onclick: () => redrive(failure) }, "Redrive"));
+}
+
+/** @param {any} failure see /api/failures */
+function contents(failure) {
+  if (failure.records === null) return "records not known";
+  return count(failure.records, "record") + (failure.oldest === null ? "" : `, the oldest of ${moment(failure.oldest)}`);
 }
 
 /** @param {any} failure null for all */

@@ -87,9 +87,9 @@ export function showFlow(flow, outputs) {
       say(texts.more, `mapping ${good ? "" : "! "}${mapping.state.toLowerCase()}, ${lagText(mapping.lag_ms)}`);
     }
   }
-  const waiting = bucket.parked + bucket.given_up;
+  const waiting = bucket.parked + bucket.discarded;
   setState(shown.failures, waiting ? "bad" : "good", waiting ? "failures wait" : "nothing waits");
-  say(shown.failures.detail, `${count(bucket.parked, "parked record")}, ${number(bucket.given_up)} given-up ${bucket.given_up === 1 ? "batch" : "batches"}`);
+  say(shown.failures.detail, `${count(bucket.parked, "parked record")}, ${number(bucket.discarded)} discarded ${bucket.discarded === 1 ? "batch" : "batches"}`);
 
   const verdict = byId("verdict");
   verdict.dataset.state = flow.state;

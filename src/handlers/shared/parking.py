@@ -11,6 +11,9 @@ from handlers.shared import aws
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+PARKED = "parked/"
+"""Prefix of the keys of parked records."""
+
 _FAR_FUTURE = 1e11
 _EVENT_ID = re.compile(r"[\w.:-]{1,200}", re.ASCII)
 
@@ -55,12 +58,12 @@ def parked_key(function_name: str, record: Any, happened: float | None) -> str:
 
         event_id = sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
     day = "undated" if happened is None else strftime("%Y-%m-%d", gmtime(happened))
-    return f"parked/{function_name}/{day}/{event_id}.json"
+    return f"{PARKED}{function_name}/{day}/{event_id}.json"
 
 
 def parked_document(function_name: str, record: Any, reason: str) -> str:
-    """The record with why and by whom it was parked.
+    """Return the document of a parked record: the function, the reason, and the record as an event in `payload`.
 
-    `payload` is where an event source mapping, too, puts the records that it gives up.
+    Lambda's invocation records, which lie in the same bucket, have their event in `payload` too, as a JSON string.
     """
     return json.dumps({"function": function_name, "reason": reason, "payload": {"Records": [record]}})

@@ -16,9 +16,9 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from localcloud.engine.invocation_record import InvocationRecord
 from localcloud.engine.mapping import Mapping
 from localcloud.engine.ports import (
-    DeadLetter,
     ExpiredIteratorError,
     Invocation,
     NotDeliveredError,
@@ -200,31 +200,30 @@ class LambdaInvoker:
 
 
 class AwsDestinations:
-    """Queues, topics and buckets."""
+    """On-failure destinations: queues, topics and buckets."""
 
     def __init__(self, rights: FunctionRights, threads: Threads) -> None:
         self._rights = rights
         self._threads = threads
 
-    async def deliver(self, mapping: Mapping, letter: DeadLetter) -> None:
+    async def deliver(self, mapping: Mapping, record: InvocationRecord) -> None:
         """Send the metadata to a queue or a topic, or put it with the event into a bucket."""
-        await self._threads.run(self._deliver, mapping, letter)
+        await self._threads.run(self._deliver, mapping, record)
 
-    def _deliver(self, mapping: Mapping, letter: DeadLetter) -> None:
+    def _deliver(self, mapping: Mapping, record: InvocationRecord) -> None:
         assert mapping.on_failure is not None, "only a mapping with a destination delivers"  # noqa: S101
         name, _, account, resource = mapping.on_failure.split(":", 5)[2:]
         service = cast(Service, name)
         try:
             with self._rights.client(service, mapping.function_arn) as client:
                 if service == "s3":
-                    body = json.dumps({**letter.metadata, "payload": json.loads(letter.event)})
-                    client.put_object(Bucket=resource, Key=letter.key, Body=body.encode())
+                    client.put_object(Bucket=resource, Key=record.key, Body=record.with_payload().encode())
                 elif service == "sns":
-                    client.publish(TopicArn=mapping.on_failure, Message=json.dumps(letter.metadata))
+                    client.publish(TopicArn=mapping.on_failure, Message=json.dumps(record.metadata))
                 else:
                     # Built, not asked for: the role needs sqs:SendMessage and nothing more, as in AWS.
                     url = f"{client.meta.endpoint_url}/{account}/{resource}"
-                    client.send_message(QueueUrl=url, MessageBody=json.dumps(letter.metadata))
+                    client.send_message(QueueUrl=url, MessageBody=json.dumps(record.metadata))
         except FAULTS as error:
             raise NotDeliveredError(str(error)) from error
 

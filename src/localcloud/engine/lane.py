@@ -6,16 +6,21 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from localcloud.engine.delivery import Piece, Settlement, backoff, expire, settle
-from localcloud.engine.envelope import dead_letter
+from localcloud.engine.delivery import (
+    PAYLOAD_BYTES,
+    Batch,
+    Outcome,
+    after_invocation,
+    backoff,
+    batch_length,
+    expire,
+)
+from localcloud.engine.invocation_record import InvocationRecord, invocation_record
 from localcloud.engine.mapping import Mapping
-from localcloud.engine.ports import DeadLetter, Invocation, NotDeliveredError, NotInvokedError, World
+from localcloud.engine.ports import Invocation, NotDeliveredError, NotInvokedError, World
 from localcloud.engine.record import Record, event
 from localcloud.engine.response import accepted
 from localcloud.engine.tasks import unbroken
-
-MAX_PAYLOAD = 6 * 1024 * 1024 - 64
-"""Lambda's 6 MB for an event, less the event's own brackets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,7 @@ class Place:
 
 
 class Lane:
-    """Forms batches of the records put into it and delivers each until it is processed or given up."""
+    """Forms batches of the records put into it and delivers each until it is processed or discarded."""
 
     def __init__(self, world: World, place: Place, finish: Callable[[Iterable[Record]], None]) -> None:
         self._world = world
@@ -49,12 +54,12 @@ class Lane:
         """Deliver batches until cancelled."""
         while True:
             opened = asyncio.get_running_loop().time()
-            pieces = [Piece(await self._batch(opened))]
-            while pieces:
-                pieces += reversed(await self._deliver(pieces.pop()))
+            batches = [Batch(await self._gather(opened))]
+            while batches:
+                batches += reversed(await self._deliver(batches.pop()))
 
-    async def _batch(self, opened: float) -> list[Record]:
-        """The next batch: what BatchSize, the batching window or 6 MB ends first.
+    async def _gather(self, opened: float) -> list[Record]:
+        """Wait for the next batch, which BatchSize, the batching window or 6 MB ends, whichever comes first.
 
         Windows follow one another from `opened`, when the previous invocation completed; one that stays empty
         invokes nothing.
@@ -66,18 +71,13 @@ class Lane:
             closes = opened + (elapsed // window + 1) * window
             while not self._full() and await self._one_more(closes):
                 pass
-        batch: list[Record] = []
-        size = 0
-        while self._waiting and len(batch) < self._mapping.batch_size:
-            size += len(self._waiting[0].body) + 1
-            if batch and size > MAX_PAYLOAD:
-                break
-            batch.append(self._waiting.popleft())
-            self._bytes -= len(batch[-1].body) + 1
+        count = batch_length((len(record.body) for record in self._waiting), self._mapping.batch_size)
+        batch = [self._waiting.popleft() for _ in range(count)]
+        self._bytes -= sum(len(record.body) + 1 for record in batch)
         return batch
 
     def _full(self) -> bool:
-        return len(self._waiting) >= self._mapping.batch_size or self._bytes >= MAX_PAYLOAD
+        return len(self._waiting) >= self._mapping.batch_size or self._bytes >= PAYLOAD_BYTES
 
     async def _one_more(self, until: float | None) -> bool:
         """Wait for the next record; False when `until`, in the loop's time, comes first."""
@@ -89,90 +89,89 @@ class Lane:
             return False
         return True
 
-    async def _deliver(self, piece: Piece) -> Sequence[Piece]:
-        """One step with a piece; the pieces that remain to be delivered, in order."""
+    async def _deliver(self, batch: Batch[Record]) -> Sequence[Batch[Record]]:
+        """Take one step with a batch; return the batches that remain to be delivered, in order."""
         oldest = self._world.now() - min(self._mapping.max_age or math.inf, self._place.retention)
-        expired, piece = expire(piece, oldest)
+        expired, batch = expire(batch, oldest)
         if expired.records:
-            await self._give_up(expired, None)
-            return [piece] if piece.records else []
+            await self._discard(expired, None)
+            return [batch] if batch.records else []
         try:
-            invocation, settlement = await unbroken(self._invoke(piece))
+            invocation, outcome = await unbroken(self._invoke(batch))
         except NotInvokedError as error:
             self._problem("function", str(error))
-            piece = replace(piece, refusals=piece.refusals + 1)
-            await asyncio.sleep(backoff(piece.refusals))
-            return [piece]
-        if settlement.given_up:
-            await self._give_up(settlement.given_up, invocation)
-        elif settlement.next and settlement.next[0].invokes:
-            await asyncio.sleep(backoff(settlement.next[0].invokes))
-        return settlement.next
+            batch = replace(batch, refusals=batch.refusals + 1)
+            await asyncio.sleep(backoff(batch.refusals))
+            return [batch]
+        if outcome.discarded:
+            await self._discard(outcome.discarded, invocation)
+        elif outcome.next and outcome.next[0].invokes:
+            await asyncio.sleep(backoff(outcome.next[0].invokes))
+        return outcome.next
 
-    async def _invoke(self, piece: Piece) -> tuple[Invocation, Settlement]:
-        count, last = len(piece.records), piece.records[-1]
+    async def _invoke(self, batch: Batch[Record]) -> tuple[Invocation, Outcome[Record]]:
+        count, last = len(batch.records), batch.records[-1]
         self._count("InvokedEventCount", count)
         try:
-            invocation = await self._world.invoker.invoke(self._mapping.function_arn, event(piece.records))
+            payload = event(record.body for record in batch.records)
+            invocation = await self._world.invoker.invoke(self._mapping.function_arn, payload)
         except NotInvokedError:
             self._count("FailedInvokeEventCount", count)
             raise
-        taken = self._accepted(invocation, piece)
+        taken = self._accepted(invocation, batch)
         if taken == count:
             self._world.status.well(self._mapping.uuid, self._where("function"))
         else:
             self._count("FailedInvokeEventCount", count - (taken or 0))
             self._problem("function", f"function failed: {invocation.error or 'batch item failures'}")
         self._world.metrics.add(self._mapping, "IteratorAge", max(0, self._world.now() - last.arrived) * 1000)
-        settlement = settle(piece, taken, self._mapping)
-        self._finish(settlement.done)
-        return invocation, settlement
+        outcome = after_invocation(batch, taken, bisect=self._mapping.bisect, max_retries=self._mapping.max_retries)
+        self._finish(outcome.processed)
+        return invocation, outcome
 
-    def _accepted(self, invocation: Invocation, piece: Piece) -> int | None:
-        if invocation.error:
-            return None
-        if not self._mapping.partial_responses:
-            return len(piece.records)
-        return accepted(invocation.payload, [record.sequence for record in piece.records])
+    def _accepted(self, invocation: Invocation, batch: Batch[Record]) -> int | None:
+        if self._mapping.partial_responses:
+            return accepted(invocation.payload, invocation.error, [record.sequence for record in batch.records])
+        return None if invocation.error else len(batch.records)
 
-    async def _give_up(self, piece: Piece, invocation: Invocation | None) -> None:
-        """Be done with a piece: hand it to the destination, or tell that it is lost.
+    async def _discard(self, batch: Batch[Record], invocation: Invocation | None) -> None:
+        """Discard a batch: send it to the destination, or report it as lost.
 
         When the destination refuses, AWS counts DestinationDeliveryFailures and the events as dropped, and does not
-        say that it tries again. Here the shard waits until the letter is taken, or until its records would have left
-        the stream anyway.
+        say that it tries again. Here the shard waits until the destination takes the invocation record, or until its
+        records would have left the stream anyway.
         """
-        letter = dead_letter(
-            self._mapping, self._place.shard_id, piece, self._world.now(), invocation, self._world.new_id()
+        record = invocation_record(
+            self._mapping, self._place.shard_id, batch, self._world.now(), invocation, self._world.new_id()
         )
         refusals = 0
-        while not await unbroken(self._hand_over(piece, letter)):
+        while not await unbroken(self._hand_over(batch, record)):
             refusals += 1
             await asyncio.sleep(backoff(refusals))
 
-    async def _hand_over(self, piece: Piece, letter: DeadLetter) -> bool:
-        condition = letter.metadata["requestContext"]["condition"]
-        first, count = piece.records[0].sequence, len(piece.records)
+    async def _hand_over(self, batch: Batch[Record], record: InvocationRecord) -> bool:
+        condition = record.metadata["requestContext"]["condition"]
+        first, count = batch.records[0].sequence, len(batch.records)
         what = f"{count} records from {first} of {self._place.shard_id}: {condition}"
         if self._mapping.on_failure is None:
             self._lose(count, f"{what}, and the mapping has no destination")
         else:
             try:
-                await self._world.destinations.deliver(self._mapping, letter)
+                await self._world.destinations.deliver(self._mapping, record)
             except NotDeliveredError as error:
                 self._world.metrics.add(self._mapping, "DestinationDeliveryFailures", 1)
-                if piece.records[-1].arrived >= self._world.now() - self._place.retention:
+                if batch.records[-1].arrived >= self._world.now() - self._place.retention:
                     self._problem("destination", str(error))
                     return False
                 self._lose(count, f"{what}, and the destination refuses: {error}")
             else:
                 self._world.status.well(self._mapping.uuid, self._where("destination"))
                 self._count("OnFailureDestinationDeliveredEventCount", count)
-        self._finish(piece.records)
+        self._finish(batch.records)
         return True
 
     def _lose(self, events: int, what: str) -> None:
-        """Tell of events that nobody has. Those that a destination got do not count as dropped:
+        """Report events that nobody has. Those that a destination got do not count as dropped:
         https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html#event-source-mapping-metrics
         """
         self._world.status.lost(self._mapping.uuid, what)

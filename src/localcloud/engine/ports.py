@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
 
+from localcloud.engine.invocation_record import InvocationRecord
 from localcloud.engine.mapping import Mapping
 from localcloud.engine.record import Record
 
@@ -26,7 +27,7 @@ class NotInvokedError(Exception):
 
 
 class NotDeliveredError(Exception):
-    """The destination did not take the document; it may later."""
+    """The destination did not take the invocation record; it may later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +93,11 @@ class Invoker(Protocol):
         """Run the function to its end. Raises NotInvokedError."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A batch given up: what AWS tells of it, and for S3 alone the event and the key to keep it under."""
-
-    metadata: dict[str, Any]
-    event: bytes
-    key: str
-
-
 class Destinations(Protocol):
-    """Where batches go that are given up."""
+    """On-failure destinations."""
 
-    async def deliver(self, mapping: Mapping, letter: DeadLetter) -> None:
-        """Hand the letter to the mapping's destination, as its function. Raises NotDeliveredError."""
+    async def deliver(self, mapping: Mapping, record: InvocationRecord) -> None:
+        """Send the invocation record to the mapping's destination, as its function. Raises NotDeliveredError."""
 
 
 @dataclass(slots=True)
@@ -154,7 +146,7 @@ class Status(Protocol):
         """What was wrong there no longer is."""
 
     def lost(self, mapping: str, what: str) -> None:
-        """Records were given up, and nothing holds them."""
+        """Records were discarded, and no destination has them."""
 
     def fault(self, mapping: str, error: BaseException) -> None:
         """The engine itself failed; the mapping starts again from its checkpoint."""

@@ -23,7 +23,7 @@ class Progress:
         self._bytes += len(record.body)
 
     def done(self, records: Iterable[Record]) -> None:
-        """Records were processed, filtered out or given up."""
+        """Note records that were processed, filtered out or discarded."""
         for record in records:
             self._done.add(record.sequence)
             self._bytes -= len(record.body)

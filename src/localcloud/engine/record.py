@@ -27,9 +27,18 @@ class Record:
         return int(self.sequence)
 
 
-def event(records: Iterable[Record]) -> bytes:
-    """The event that delivers these records."""
-    return b'{"Records":[' + b",".join(record.body for record in records) + b"]}"
+def event(bodies: Iterable[bytes]) -> bytes:
+    """Build the event that delivers records, given the JSON of each."""
+    return b'{"Records":[' + b",".join(bodies) + b"]}"
+
+
+def sequence_number(record: Any) -> str | None:
+    """Return the sequence number of a record as a function sees it; None when it has none."""
+    for source, field in (("dynamodb", "SequenceNumber"), ("kinesis", "sequenceNumber")):
+        body = record.get(source) if isinstance(record, dict) else None
+        if isinstance(body, dict) and isinstance(body.get(field), str):
+            return str(body[field])
+    return None
 
 
 def accepts(patterns: Sequence[str], body: bytes) -> bool:

@@ -1,7 +1,8 @@
-"""What a function's answer says about its batch.
+"""The meaning of a function's response to a batch. The engine and redrive share it.
 
-https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html and, for what that
-page leaves open, LocalStack's traces of AWS (test_kinesis_report_batch_item_success_scenarios and its like).
+https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html, the same page for DynamoDB
+(services-ddb-batchfailurereporting.html) and, where these say nothing, traces of AWS recorded by LocalStack
+(test_kinesis_report_batch_item_success_scenarios, test_dynamodb_report_batch_item_failure_scenarios and others).
 """
 
 import json
@@ -9,23 +10,30 @@ from collections.abc import Sequence
 from typing import Any
 
 
-def accepted(payload: bytes, sequences: Sequence[str]) -> int | None:
-    """How many records from the batch's start the answer accepts; None when it fails the batch as a whole.
+def accepted(payload: bytes, error: str | None, sequences: Sequence[str | None]) -> int | None:
+    """Return how many leading records of the batch the function accepted; None when the whole batch failed.
 
-    An answer that is neither empty nor an object is undocumented; it fails the batch, so nothing is skipped.
+    `error` is FunctionError. `sequences` are the sequence numbers of the batch; a record without one cannot be
+    reported. Our choice, where AWS documents and no trace shows anything: a response that is neither one of the
+    documented successes nor a partial batch response fails the whole batch, so that no record is skipped on the word
+    of a response that says nothing. It may be text, a list, or an object without `batchItemFailures`.
     """
+    if error:
+        return None
     try:
-        answer = json.loads(payload) if payload else None
-    except ValueError:
+        response = json.loads(payload) if payload else None
+    except (ValueError, RecursionError):
         return None
-    if answer in (None, "", [], {}):
+    if response is None or response in ("", [], {}):
         return len(sequences)
-    if not isinstance(answer, dict):
+    if not isinstance(response, dict) or "batchItemFailures" not in response:
         return None
-    failures = answer.get("batchItemFailures") or []
+    failures = response["batchItemFailures"]
+    if failures is None:
+        return len(sequences)
     if not isinstance(failures, list):
         return None
-    positions = {sequence: position for position, sequence in enumerate(sequences)}
+    positions = {sequence: position for position, sequence in reversed([*enumerate(sequences)])}
     failed = [positions.get(_identifier(failure)) for failure in failures]
     if None in failed:
         return None

@@ -3,7 +3,8 @@
 import asyncio
 import zlib
 
-from localcloud.engine.lane import MAX_PAYLOAD, Lane, Place
+from localcloud.engine.delivery import PAYLOAD_BYTES
+from localcloud.engine.lane import Lane, Place
 from localcloud.engine.ports import (
     ExpiredIteratorError,
     Page,
@@ -45,7 +46,7 @@ class ShardReader:
 
     async def _read(self) -> None:
         """Read to the end of the shard. At most two batches a lane, and a page, are held in memory."""
-        records, size = 2 * self._mapping.batch_size * len(self._lanes), 2 * MAX_PAYLOAD * len(self._lanes)
+        records, size = 2 * self._mapping.batch_size * len(self._lanes), 2 * PAYLOAD_BYTES * len(self._lanes)
         pace, iterator = self._world.pace, None
         while True:
             limit = await self._progress.room(records, size)

@@ -89,7 +89,7 @@ def test_the_pipeline_is_drawn_from_left_to_right_and_a_glance_tells_that_it_flo
     assert len(set(lefts)) == 6
     for function in (PROCESS, AGGREGATE):
         expect(page.locator(f"#node-{function}")).to_contain_text(re.compile(r"mapping enabled, lag: [\d.,]+ s"))
-    expect(page.locator("#node-failures")).to_contain_text("given-up")
+    expect(page.locator("#node-failures")).to_contain_text("discarded")
     expect(page.locator("#alarms")).to_contain_text("Alarms: ")
 
 

@@ -1,8 +1,10 @@
 """What the console answers, and how it says what is wrong."""
 
 import base64
+import json
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import boto3
@@ -18,6 +20,8 @@ from scripts.console.recent import Recent, decode
 from scripts.deployed import Deployed, NotDeployedError
 from scripts.logs import Line
 from scripts.status import Alarm, EventSource, Failures, Resource, Status
+from tests.fakes.discarded import KEY, kinesis_invocation_record
+from tests.simulation.stream import kinesis_record
 from tests.unit.console.conftest import Page
 from tests.waiting import eventually
 
@@ -369,6 +373,41 @@ def test_the_failures_go_on_where_a_page_ended(serve: Serve, system: Deployed) -
     assert second is not None
     assert [each["key"] for each in first["failures"] + second["failures"]] == keys
     assert second["next"] is None
+
+
+def test_a_discarded_batch_is_shown_with_its_payload_unescaped_and_its_times(serve: Serve, system: Deployed) -> None:
+    records = [kinesis_record("arn:aws:kinesis:r:1:stream/s", "k", "text", "7", "shardId-0", 1_795_392_000.5)]
+    document = kinesis_invocation_record(records)
+    boto3.client("s3").put_object(Bucket="failures", Key=KEY, Body=json.dumps(document).encode())
+    page = serve(system)
+
+    answer = page.ask("GET", "/api/failures").json
+
+    assert answer is not None
+    assert answer["failures"] == [
+        {
+            "key": KEY,
+            "function": "AggregateScoresByUser",
+            "at": datetime.fromisoformat(document["timestamp"]).timestamp(),
+            "oldest": 1_795_392_000.5,
+            "reason": "RetryAttemptsExhausted after 3 invocations: Unhandled",
+            "records": 1,
+            "document": {**document, "payload": {"Records": records}},
+        }
+    ]
+
+
+@pytest.mark.parametrize("body", [b"?", json.dumps(kinesis_invocation_record([], payload="?")).encode()])
+def test_a_failure_that_cannot_be_read_says_so(serve: Serve, system: Deployed, body: bytes) -> None:
+    boto3.client("s3").put_object(Bucket="failures", Key=KEY, Body=body)
+    page = serve(system)
+
+    answer = page.ask("GET", "/api/failures").json
+
+    assert answer is not None
+    [failure] = answer["failures"]
+    assert "cannot be read" in failure["reason"]
+    assert (failure["records"], failure["oldest"]) == (None, None)
 
 
 def test_what_is_not_a_failure_cannot_be_redriven_by_its_key(serve: Serve, system: Deployed) -> None:

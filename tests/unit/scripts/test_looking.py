@@ -134,7 +134,7 @@ def test_a_status_fits_one_screen() -> None:
             EventSource("AggregateScoresByUser", "Enabled", 1500.0, "OK"),
             EventSource("ProcessKinesisRecords", "Disabled", None, "PROBLEM: [function call failed]"),
         ],
-        failures=Failures(parked=3, given_up=1000),
+        failures=Failures(parked=3, discarded=1000),
         alarms=[Alarm("drift", "ALARM"), *(Alarm(f"quiet{n}", "OK") for n in range(26))],
     )
     console = Console(width=100, highlight=False, file=(screen := io.StringIO()))
@@ -153,4 +153,4 @@ def test_a_status_fits_one_screen() -> None:
         "Alarms: 26 OK, 1 ALARM",
     ):
         assert part in text
-    assert "at least 1,000 given-up batches" in text
+    assert "at least 1,000 discarded batches" in text

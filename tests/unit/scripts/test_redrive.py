@@ -1,44 +1,45 @@
 """Redriving: every record ends up done and set aside, or failing and kept, whatever happens meanwhile."""
 
+import io
+import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import boto3
 import pytest
+import typer
 from moto import mock_aws
+from typer.testing import CliRunner
 
 from handlers.shared.parking import parked_document
+from localcloud.engine.delivery import PAYLOAD_BYTES
 from scripts.command import UserError
 from scripts.failure_bucket import Failure, FailureBucket, Record
-from scripts.redrive import Result, Target, Verdict, redrive
-from scripts.replay import Answer, groups, interpret, replay
+from scripts.failures import as_document, as_line
+from scripts.failures import main as failures_command
+from scripts.redrive import Result, Target, Verdict, invoke, redrive, redrive_all
+from scripts.redrive import main as redrive_command
+from scripts.replay import Answer, event, groups, interpret, replay
 from scripts.since import since
+from tests.fakes.discarded import KEY, dynamodb_invocation_record, kinesis_invocation_record
 from tests.fakes.stream import insert
+from tests.simulation.behaviour import behave
+from tests.simulation.cases import RESPONSES, Case
+from tests.simulation.stream import dynamodb_record, kinesis_record, sequences, texts
 
 NAME = "failures"
 FUNCTION = "AggregateScoresByUser"
-GIVEN_UP = "aws/lambda/uuid/shardId-1/2026/11/23/2026-11-23T10.00.00-uuid"
 REPORTED = "The function reported it as failed; its log says why"
+TOO_OLD = "older than 35 days and not in the ledger: only reconcile can count it"
+DISCARDED_AT = datetime(2025, 11, 23, 10, 0, 0, 21_000, UTC)
 
 
 def record(number: int) -> Record:
     return dict(insert(number, number, "ann", "1"))
-
-
-def given_up(records: Sequence[Record], **fields: Any) -> dict[str, Any]:
-    return {
-        "requestContext": {
-            "requestId": "c9b8fa9f",
-            "functionArn": f"arn:aws:lambda:us-east-1:123456789012:function:{FUNCTION}",
-            "condition": "RetryAttemptsExhausted",
-            "approximateInvokeCount": 3,
-        },
-        "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
-        "version": "1.0",
-        "payload": {"Records": records},
-    } | fields
 
 
 class Store:
@@ -57,6 +58,17 @@ class Store:
         key = f"parked/{FUNCTION}/2026-11-23/event-{number}.json"
         self.put(key, parked_document(FUNCTION, record(number), reason))
         return key
+
+    def discard(self, *numbers: int, **fields: Any) -> None:
+        """Put an invocation record as AWS writes it."""
+        self.put(KEY, json.dumps(dynamodb_invocation_record([record(number) for number in numbers], **fields)))
+
+    def document(self, key: str) -> dict[str, Any]:
+        return dict(json.loads(self.client.get_object(Bucket=NAME, Key=key)["Body"].read()))
+
+    def failure(self) -> Failure:
+        (failure,) = self.failures()
+        return failure
 
     def failures(self) -> list[Failure]:
         return list(self.bucket.failures())
@@ -77,6 +89,18 @@ def store() -> Iterator[Store]:
         yield Store()
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """S3's clock, which each call moves on by an hour."""
+    hours = itertools.count(1)
+
+    def move() -> None:
+        now = datetime.now(UTC) + timedelta(hours=next(hours))
+        monkeypatch.setattr("moto.s3.models.utcnow", lambda: now.replace(tzinfo=None))
+
+    return move
+
+
 def succeed(records: Sequence[Record]) -> Answer:
     return Answer(len(records))
 
@@ -91,7 +115,7 @@ def crash_on(*numbers: int) -> Callable[[Sequence[Record]], Answer]:
 
     def invoke(records: Sequence[Record]) -> Answer:
         if any(each["dynamodb"]["SequenceNumber"] in bad for each in records):
-            return Answer(0, "Error: bad", crashed=True)
+            return Answer(None, "Error: bad")
         return Answer(len(records))
 
     return invoke
@@ -101,15 +125,31 @@ def verdicts(results: Sequence[Result]) -> list[tuple[Verdict, str]]:
     return [(result.verdict, result.reason) for result in results]
 
 
-def test_parked_records_and_given_up_batches_are_listed_with_their_functions_and_reasons(store: Store) -> None:
+def test_parked_records_and_discarded_batches_are_listed_with_their_functions_and_reasons(store: Store) -> None:
     store.park(1)
-    store.put(GIVEN_UP, json.dumps(given_up([record(2), record(3)])))
+    store.discard(2, 3)
     store.put("redriven/parked/F/2026-11-23/old.json", "{}")
 
-    assert [(each.function, each.reason, len(each.records)) for each in store.failures()] == [
-        (FUNCTION, "Score is missing", 1),
-        (FUNCTION, "RetryAttemptsExhausted after 3 invocations: Unhandled", 2),
+    assert [(each.function, each.reason, each.records) for each in store.failures()] == [
+        (FUNCTION, "Score is missing", [record(1)]),
+        (FUNCTION, "RetryAttemptsExhausted after 3 invocations: Unhandled", [record(2), record(3)]),
     ]
+
+
+def test_a_discarded_batch_of_kinesis_is_read_too(store: Store) -> None:
+    sent = kinesis_record("arn:aws:kinesis:us-east-1:1:stream/s", "k", "text", "7", "shardId-1", 1_795_392_000.25)
+    store.put(KEY, json.dumps(kinesis_invocation_record([sent])))
+
+    assert (store.failure().records, store.failure().oldest) == (
+        [sent],
+        datetime.fromtimestamp(1_795_392_000.25, UTC),
+    )
+
+
+def test_an_object_in_the_place_of_the_escaped_string_is_read_too(store: Store) -> None:
+    store.discard(payload={"Records": [record(1)]})
+
+    assert store.failure().records == [record(1)]
 
 
 @pytest.mark.parametrize(
@@ -119,20 +159,104 @@ def test_parked_records_and_given_up_batches_are_listed_with_their_functions_and
             {"responseContext": {"functionError": None}},
             "RetryAttemptsExhausted after 3 invocations: reported by the function",
         ),
-        ({"payload": None, "requestContext": None}, "The object is no failure that this command knows"),
+        ({"requestContext": None}, "The object is neither a parked record nor an invocation record"),
     ],
 )
-def test_a_reason_is_told_from_every_envelope(store: Store, fields: dict[str, Any], reason: str) -> None:
-    store.put(GIVEN_UP, json.dumps(given_up([], **fields)))
+def test_a_reason_is_found_in_every_invocation_record(store: Store, fields: dict[str, Any], reason: str) -> None:
+    store.discard(1, **fields)
 
-    assert [each.reason for each in store.failures()] == [reason]
+    assert store.failure().reason == reason
 
 
-def test_an_object_that_is_no_json_is_listed_and_left_alone(store: Store) -> None:
-    store.put(GIVEN_UP, "?")
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("?", "cannot be read: the object is not JSON ("),
+        ("[]", "cannot be read: the object is not a JSON object"),
+        (
+            json.dumps(dynamodb_invocation_record([], payload='{"Records": [tr')),
+            "RetryAttemptsExhausted after 3 invocations: Unhandled; cannot be read: the payload is not JSON (",
+        ),
+        (
+            json.dumps(dynamodb_invocation_record([], payload=None)),
+            "RetryAttemptsExhausted after 3 invocations: Unhandled; cannot be read: the payload is not an event with",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_listed_with_that_reason_and_left_alone(store: Store, text: str, reason: str) -> None:
+    store.put(KEY, text)
+
+    assert store.failure().reason.startswith(reason)
+    assert "records: not known" in as_line(store.failure())
+    assert json.loads(as_document(store.failure()))["records"] is None
+    for dry_run in (True, False):
+        results = [*redrive_all(store.failures(), store.bucket, {FUNCTION: Target(fail, 10)}, dry_run=dry_run)]
+        assert verdicts(results) == [(Verdict.UNREADABLE, store.failure().reason)]
+    assert store.names() == [KEY]
+
+
+class Stage:
+    """A deployed stage, as far as the commands ask it."""
+
+    outputs: Mapping[str, Any] = {"failure_bucket": NAME}
+
+
+@pytest.fixture
+def command(store: Store, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
+    """Runs a command on the bucket, with this function; its exit code, and what it printed."""
+
+    def run(main: Callable[..., None], invoke: Callable[[Sequence[Record]], Answer], *options: str) -> tuple[int, str]:
+        monkeypatch.setattr(f"{main.__module__}.deployed", lambda _: Stage())
+        monkeypatch.setattr("scripts.redrive.targets", lambda _: {FUNCTION: Target(invoke, 10)})
+        app = typer.Typer()
+        app.command()(main)
+        done = CliRunner().invoke(app, options)
+        return done.exit_code, done.stdout
+
+    return run
+
+
+Command = Callable[..., tuple[int, str]]
+
+
+def test_the_exit_code_of_a_redrive_says_whether_anything_is_left(store: Store, command: Command) -> None:
+    assert command(redrive_command, succeed) == (0, "Nothing has failed.\n")
+
+    store.park(1)
+    code, text = command(redrive_command, fail)
+    assert (code, "failing 1." in text) == (2, True)
+    assert command(redrive_command, fail, "--dry-run")[0] == 0
+    code, text = command(redrive_command, succeed)
+    assert (code, "redriven 1." in text) == (0, True)
+
+
+def test_a_redrive_of_what_cannot_be_read_exits_as_one_that_fails(store: Store, command: Command) -> None:
+    store.discard(payload="?")
+
+    code, text = command(redrive_command, succeed)
+    assert (code, "records: not known" in text, "unreadable 1." in text) == (2, True, True)
+    code, text = command(redrive_command, succeed, "--json")
+    assert (code, json.loads(text)["records"], json.loads(text)["verdict"]) == (2, None, "unreadable")
+    assert command(redrive_command, succeed, "--dry-run")[0] == 0
+
+
+def test_a_listing_counts_what_can_be_read_and_names_what_cannot(store: Store, command: Command) -> None:
+    assert command(failures_command, succeed) == (0, "Nothing has failed.\n")
+
+    store.discard(1, 2)
+    assert command(failures_command, succeed)[1].endswith("\nFailed records: 2, in 1 objects.\n")
+
+    store.put(f"{KEY}-2", "?")
+    code, text = command(failures_command, succeed)
+    assert code == 0
+    assert text.endswith("Failed records: 2, in 2 objects.\nObjects that cannot be read, and are not counted: 1.\n")
+
+
+def test_an_object_without_records_is_skipped(store: Store) -> None:
+    store.discard()
 
     assert verdicts(store.redrive(succeed)) == [(Verdict.SKIPPED, "The object holds no records")]
-    assert store.names() == [GIVEN_UP]
+    assert json.loads(as_document(store.failure()))["records"] == 0
 
 
 def test_failures_can_be_narrowed_to_a_time_and_a_function(store: Store) -> None:
@@ -144,25 +268,127 @@ def test_failures_can_be_narrowed_to_a_time_and_a_function(store: Store) -> None
     assert list(store.bucket.failures(function="Other")) == []
 
 
+def test_a_parked_object_that_cannot_be_read_belongs_to_the_function_of_its_key(store: Store) -> None:
+    store.put(f"parked/{FUNCTION}/2026-11-23/event.json", "?")
+
+    assert [each.function for each in store.bucket.failures(function=FUNCTION)] == [FUNCTION]
+
+
+def test_a_batch_failed_when_lambda_discarded_it_not_when_the_object_was_written(store: Store) -> None:
+    store.discard(1)
+
+    assert store.failure().failed_at == DISCARDED_AT
+    assert store.failure().modified > DISCARDED_AT
+    assert list(store.bucket.failures(DISCARDED_AT)) == store.failures()
+    assert list(store.bucket.failures(DISCARDED_AT + timedelta(seconds=1))) == []
+
+
+def test_a_redrive_that_fails_changes_no_failures_time(store: Store) -> None:
+    key = store.park(1)
+    store.discard(2)
+    parked, batch = store.failures()
+
+    store.redrive(fail)
+
+    assert [each.reason for each in store.failures()] == ["throttled", "throttled"]
+    assert [each.failed_at for each in store.failures()] == [parked.failed_at, batch.failed_at]
+    assert store.document(key)["failedAt"] == parked.failed_at.isoformat()
+
+
+def test_a_record_that_is_parked_again_failed_when_it_first_did(store: Store, clock: Callable[[], None]) -> None:
+    store.park(1)
+    first = store.failure().failed_at
+
+    def park_again(records: Sequence[Record]) -> Answer:
+        clock()
+        store.park(1, TOO_OLD)
+        return Answer(1)
+
+    for _ in range(2):
+        assert verdicts(store.redrive(park_again)) == [(Verdict.FAILING, TOO_OLD)]
+        clock()
+
+    failure = store.failure()
+    assert failure.modified > first + timedelta(hours=1)
+    assert (failure.failed_at, failure.reason, failure.records) == (first, TOO_OLD, [record(1)])
+    assert list(store.bucket.failures(since=first + timedelta(seconds=1))) == []
+
+
+def test_an_object_that_somebody_spoils_meanwhile_is_left_as_it_is(store: Store, clock: Callable[[], None]) -> None:
+    key = store.park(1)
+
+    def spoil(records: Sequence[Record]) -> Answer:
+        clock()
+        store.put(key, "?")
+        return Answer(1)
+
+    ((verdict, reason),) = verdicts(store.redrive(spoil))
+
+    assert (verdict, "cannot be read" in reason) == (Verdict.FAILING, True)
+
+
+def test_a_record_parked_after_it_was_redriven_failed_anew(store: Store, clock: Callable[[], None]) -> None:
+    store.park(1)
+    first = store.failure().failed_at
+    store.redrive(succeed)
+    clock()
+
+    store.park(1)
+
+    assert store.failure().failed_at > first
+
+
+def test_a_listing_says_when_the_oldest_record_was_written(store: Store) -> None:
+    store.discard(1, 2)
+
+    assert as_line(store.failure()) == (
+        f"2025-11-23 10:00:00  {FUNCTION}  records: 2 (oldest: 2026-11-23 00:00:00)"
+        f"  RetryAttemptsExhausted after 3 invocations: Unhandled\n    {KEY}"
+    )
+    assert json.loads(as_document(store.failure())) == {
+        "key": KEY,
+        "function": FUNCTION,
+        "failed_at": DISCARDED_AT.isoformat(),
+        "oldest_record_at": "2026-11-23T00:00:00+00:00",
+        "records": 2,
+        "reason": "RetryAttemptsExhausted after 3 invocations: Unhandled",
+    }
+
+
+@pytest.mark.parametrize(
+    "odd", [5, None, "text", {}, {"dynamodb": 1}, {"kinesis": {"approximateArrivalTimestamp": "now"}}]
+)
+def test_a_record_of_any_form_is_replayed_and_has_no_time(store: Store, odd: Any) -> None:
+    store.put(KEY, json.dumps(dynamodb_invocation_record([odd])))
+
+    assert store.failure().oldest is None
+    assert interpret(b"{}", None, [odd]) == Answer(1)
+    assert verdicts(store.redrive(succeed)) == [(Verdict.REDRIVEN, "")]
+
+
 def test_what_succeeds_is_set_aside(store: Store) -> None:
     key = store.park(1)
-    store.put(GIVEN_UP, json.dumps(given_up([record(2), record(3)])))
+    store.discard(2, 3)
 
     results = store.redrive(succeed)
 
     assert verdicts(results) == [(Verdict.REDRIVEN, "")] * 2
-    assert store.names() == [f"redriven/{GIVEN_UP}", f"redriven/{key}"]
+    assert store.names() == [f"redriven/{KEY}", f"redriven/{key}"]
     assert store.redrive(succeed) == []
 
 
-def test_what_fails_stays_with_its_new_reason_and_only_the_records_that_still_fail(store: Store) -> None:
-    store.put(GIVEN_UP, json.dumps(given_up([record(number) for number in range(1, 6)])))
+@pytest.mark.parametrize("payload", ["escaped", "object"])
+def test_what_fails_stays_with_its_new_reason_and_only_the_records_that_still_fail(store: Store, payload: str) -> None:
+    records = [record(number) for number in range(1, 6)]
+    fields: dict[str, Any] = {} if payload == "escaped" else {"payload": {"Records": records}}
+    store.put(KEY, json.dumps(dynamodb_invocation_record(records, **fields)))
 
     results = store.redrive(crash_on(2, 5))
 
     assert verdicts(results) == [(Verdict.FAILING, "Error: bad")]
-    (failure,) = store.failures()
+    failure = store.failure()
     assert (failure.records, failure.reason, failure.function) == ([record(2), record(5)], "Error: bad", FUNCTION)
+    assert isinstance(store.document(KEY)["payload"], str if payload == "escaped" else dict)
 
 
 def test_parked_records_share_an_invocation(store: Store) -> None:
@@ -247,6 +473,7 @@ def test_a_batch_is_cut_to_what_an_invocation_takes() -> None:
     sizes: list[int] = []
 
     def invoke(records: Sequence[Record]) -> Answer:
+        assert len(event(records)) <= PAYLOAD_BYTES
         sizes.append(len(records))
         return Answer(len(records))
 
@@ -255,24 +482,64 @@ def test_a_batch_is_cut_to_what_an_invocation_takes() -> None:
     assert sizes == [2, 1]
 
 
+class Lambda:
+    """Invoke, of a function that behaves as it is told."""
+
+    def __init__(self, case: Case) -> None:
+        self._behaviour = asdict(case.function)
+        self.invoked: list[list[str]] = []
+
+    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803, ARG002  boto3's names
+        """Behave, and answer as Lambda does."""
+        event = json.loads(Payload)
+        self.invoked.append(texts(event))
+        try:
+            answer = behave(texts(event), sequences(event), self._behaviour)
+        except ValueError as error:
+            error_payload = json.dumps({"errorType": "ValueError", "errorMessage": str(error)})
+            return {"Payload": io.BytesIO(error_payload.encode()), "FunctionError": "Unhandled"}
+        return {"Payload": io.BytesIO(answer if isinstance(answer, bytes) else json.dumps(answer).encode())}
+
+
+@pytest.mark.parametrize("service", ["kinesis", "dynamodb"])
+@pytest.mark.parametrize("case", RESPONSES, ids=lambda case: case.name)
+def test_a_response_means_to_a_redrive_what_it_means_to_a_mapping(case: Case, service: str) -> None:
+    client: Any = Lambda(case)
+    written = [text for _, text in case.writes]
+    records = [
+        kinesis_record("arn:aws:kinesis:us-east-1:1:stream/s", "a", text, str(number), "shardId-0", 0)
+        if service == "kinesis"
+        else dynamodb_record("arn:aws:dynamodb:r:1:t", "INSERT", {}, {"Text": {"S": text}}, str(number), 0)
+        for number, text in enumerate(written, start=1001)
+    ]
+
+    reasons = replay(records, partial(invoke, client, "function"), batch_size=100)
+
+    discarded = [text for _, _, batch in case.discarded for text in batch]
+    assert client.invoked == case.invoked
+    assert [text for text, reason in zip(written, reasons, strict=True) if reason is not None] == discarded
+    assert all(reason != "" for reason in reasons)
+
+
 @pytest.mark.parametrize(
     ("payload", "error", "answer"),
     [
-        (b'{"batchItemFailures": []}', None, Answer(3)),
-        (b"null", None, Answer(3)),
-        (b"{}", None, Answer(3)),
-        (b'""', None, Answer(3)),
-        (b'{"batchItemFailures": null}', None, Answer(3)),
         (b'{"batchItemFailures": [{"itemIdentifier": "3"}, {"itemIdentifier": "2"}]}', None, Answer(1, REPORTED)),
-        (b'{"batchItemFailures": [{"itemIdentifier": ""}]}', None, Answer(0, REPORTED)),
-        (b'{"batchItemFailures": [{"itemIdentifier": "9"}]}', None, Answer(0, REPORTED)),
-        (b'{"batchItemFailures": [{"item": "2"}]}', None, Answer(0, REPORTED)),
-        (b'{"errorType": "KeyError", "errorMessage": "x"}', "Unhandled", Answer(0, "KeyError: x", crashed=True)),
-        (b"Killed", "Unhandled", Answer(0, "Unhandled: ", crashed=True)),
+        (b'{"foo": 1}', None, Answer(None, 'The function\'s response fails the whole batch: {"foo": 1}')),
+        (b"\xff" * 500, None, Answer(None, "The function's response fails the whole batch: " + "\ufffd" * 200)),
+        (b'{"errorType": "KeyError", "errorMessage": "x"}', "Unhandled", Answer(None, "KeyError: x")),
+        (b"Killed", "Unhandled", Answer(None, "Unhandled: ")),
+        (b"null", "Unhandled", Answer(None, "Unhandled: ")),
     ],
 )
-def test_an_answer_means_what_it_means_to_a_stream_mapping(payload: bytes, error: str | None, answer: Answer) -> None:
+def test_a_reason_says_what_the_function_answered(payload: bytes, error: str | None, answer: Answer) -> None:
     assert interpret(payload, error, [record(1), record(2), record(3)]) == answer
+
+
+def test_a_record_that_is_there_twice_is_failed_where_it_is_first() -> None:
+    answer = interpret(b'{"batchItemFailures": [{"itemIdentifier": "2"}]}', None, [record(1), record(2), record(2)])
+
+    assert answer.accepted == 1
 
 
 @pytest.mark.parametrize(
