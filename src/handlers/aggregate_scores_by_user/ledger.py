@@ -16,6 +16,11 @@ class Entry(NamedTuple):
     """None in a tombstone, of an item that is gone or cannot be counted."""
     score: Decimal
 
+    @property
+    def is_test(self) -> bool:
+        """Whether a test event was counted here, and no change of the table since."""
+        return self.version.startswith("#")
+
 
 class Put(NamedTuple):
     """Write an entry, on condition that the present one is still of the version `replaces` (None: absent)."""
