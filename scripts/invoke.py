@@ -16,7 +16,7 @@ from botocore.config import Config
 
 from scripts.command import UserError, run
 from scripts.deployed import deployed
-from scripts.stage import ROOT
+from scripts.stage import LOCAL, ROOT
 
 EVENTS = ROOT / "scripts" / "events"
 _LONGEST_SECONDS = 900  # Lambda's own limit
@@ -127,6 +127,25 @@ def invoke(function: str, event: bytes) -> Execution:
     )
 
 
+def changes_totals(function: str, event: bytes) -> bool:
+    """Return whether the event is one by which AggregateScoresByUser would count scores."""
+    parsed = json.loads(event)
+    records = parsed.get("Records") if isinstance(parsed, dict) else None
+    return function == "AggregateScoresByUser" and any(
+        isinstance(record, dict) and record.get("eventName") in ("INSERT", "MODIFY")
+        for record in (records if isinstance(records, list) else ())
+    )
+
+
+def warning(stage: str) -> str:
+    """Return what to know before AggregateScoresByUser is given a test event."""
+    options = "" if stage == LOCAL else f" STAGE={stage}"
+    return (
+        "A test event is counted: totals change, though no record is behind it. To take it back: make reconcile FIX=1"
+        f"{options}, or for the lab's own record make invoke FUNCTION=AggregateScoresByUser EVENT=delete{options}"
+    )
+
+
 def describe(execution: Execution) -> str:
     """What the console shows under Details."""
     report = execution.report
@@ -156,6 +175,8 @@ def main(
     if not function or not event:
         raise UserError("Say what to invoke, and with what: FUNCTION=ProcessKinesisRecords EVENT=stream")
     payload = read_event(event)
+    if changes_totals(function, payload):
+        typer.echo(warning(stage), err=True)
     execution = invoke(deployed(stage).function(function)["live_arn"], payload)
     typer.echo(json.dumps(asdict(execution), ensure_ascii=False) if as_json else describe(execution))
     if execution.error:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from uuid import uuid4
 
 import boto3
 import typer
@@ -20,15 +21,16 @@ from handlers.shared.retrying import Patience
 from handlers.shared.workers import Threads
 from scripts.command import UserError, run
 from scripts.deployed import Deployed, deployed
-from scripts.reconciliation import Reconciliation, Verdict
+from scripts.judgement import Judgement, Verdict
+from scripts.reconciliation import Reconciliation
 from scripts.score_tables import DynamoDBScoreTables, Table, Throttle
 from scripts.snapshot import Finding, Snapshot
 
-DRIFT = 2
-"""The exit code for drift that is still there."""
+EXIT_CODES = {Judgement.EXACT: 0, Judgement.WRONG: 2, Judgement.NOT_JUDGED: 3}
+"""1 is for what could not be run at all. make turns every one but 0 into 2."""
 
-METRIC = "Drift"
-"""Users whose totals are still wrong, by Stage."""
+DRIFT, NOT_JUDGED = "Drift", "NotJudged"
+"""The metrics, by Stage: users left in drift, and records and totals that could not be judged."""
 
 RATE, SEGMENTS, PAUSE = 1000.0, 8, 5.0
 """Read capacity units a second, parts of a table read at once, and seconds between looks, unless told otherwise."""
@@ -47,12 +49,11 @@ def main(
     ),
     as_json: bool = typer.Option(False, "--json", help="one JSON document a finding, then one with the verdict"),
 ) -> None:
-    """Compare records, ledger and totals; exits 2 when users are left in drift."""
+    """Compare records, ledger and totals. Exit codes: 0 exact, 2 wrong, 3 not judged, 1 an error."""
     system = deployed(stage)
     verdict = reconcile(system, show_json if as_json else show, fix=fix, rate=rate, segments=segments, pause=pause)
-    typer.echo(json.dumps(verdict._asdict()) if as_json else told(verdict))
-    if verdict.left:
-        raise typer.Exit(DRIFT)
+    typer.echo(json.dumps(verdict.as_json()) if as_json else told(verdict))
+    raise typer.Exit(EXIT_CODES[verdict.judgement])
 
 
 def _tell(line: str) -> None:
@@ -70,7 +71,7 @@ def reconcile(
     tell: Callable[[str], None] = _tell,
     publish: bool = True,
 ) -> Verdict:
-    """Reconcile a deployed system, tell what was found, and publish how many users are left in drift.
+    """Reconcile a deployed system, report each finding, and publish the verdict as metrics.
 
     `tell` gets a line at each step.
     """
@@ -92,16 +93,26 @@ def reconcile(
     return verdict
 
 
+def metrics(verdict: Verdict) -> dict[str, int]:
+    """Return what to publish of a verdict.
+
+    Drift is left out when it is not known to be 0: published, it would end the alarm that an earlier run has raised.
+    """
+    known = {} if verdict.judgement is Judgement.NOT_JUDGED else {DRIFT: verdict.left}
+    return {**known, NOT_JUDGED: verdict.unjudged}
+
+
 def _publish(system: Deployed, settings: Settings, verdict: Verdict) -> None:
     boto3.client("cloudwatch").put_metric_data(
         Namespace=settings.metrics_namespace,
         MetricData=[
             {
-                "MetricName": METRIC,
+                "MetricName": name,
                 "Dimensions": [{"Name": "Stage", "Value": system.stage.name}],
-                "Value": verdict.left,
+                "Value": value,
                 "Unit": "Count",
             }
+            for name, value in metrics(verdict).items()
         ],
     )
 
@@ -137,6 +148,10 @@ def _reconciliation(
     tell: Callable[[str], None],
 ) -> Reconciliation:
     connections = max(2 * segments, settings.concurrency)
+
+    def expires_at() -> int:
+        return int(time.time()) + TOMBSTONE_SECONDS
+
     config = Config(max_pool_connections=connections, retries={"mode": "standard", "total_max_attempts": 10})
     return Reconciliation(
         tables=DynamoDBScoreTables(
@@ -145,12 +160,13 @@ def _reconciliation(
             segments,
             throttle,
             time.sleep,
+            expires_at,
         ),
         ledger=DynamoDBLedger(
             aws.client("dynamodb", connections),
             ledger_table=settings.ledger_table,
             totals_table=settings.totals_table,
-            expires_at=lambda: int(time.time()) + TOMBSTONE_SECONDS,
+            expires_at=expires_at,
         ),
         snapshot=snapshot,
         stream_arn=stream_arn,
@@ -159,6 +175,7 @@ def _reconciliation(
         patience=_patience,
         pause=lambda: time.sleep(pause),
         tell=tell,
+        new_id=lambda: uuid4().hex,
     )
 
 
@@ -175,27 +192,43 @@ def _patience() -> Patience:
 
 
 def show(finding: Finding) -> None:
-    """A finding for a person."""
+    """Print a finding for a person."""
     what = f"record {finding.record_id}" if finding.record_id else "total"
-    done = ", repaired" if finding.repaired else ""
-    typer.echo(f"{finding.username}: {what} {finding.cause} (is {finding.present}, should be {finding.expected}{done})")
+    if finding.is_test:
+        done, left = ", taken back", ""
+    else:
+        done, left = ", repaired", f", should be {finding.expected}"
+    user = finding.username or "(user unknown)"
+    typer.echo(f"{user}: {what} {finding.cause} (is {finding.present}{left}{done if finding.repaired else ''})")
 
 
 def show_json(finding: Finding) -> None:
-    """A finding for a script."""
+    """Print a finding for a script."""
     typer.echo(json.dumps(finding._asdict()))
 
 
 def told(verdict: Verdict) -> str:
-    """The verdict in a sentence or two."""
-    in_drift, left, unjudged = verdict
-    if in_drift:
-        sentence = f"Users in drift: {in_drift}, of whom {in_drift - left} are repaired."
-    else:
-        sentence = "No drift: every total is the sum over its records."
+    """Return the verdict in a few sentences, of which the first gives it."""
+    in_drift, left, unjudged, tests = verdict
+    drift = f"{_users(in_drift)} in drift, {in_drift - left} repaired."
+    match verdict.judgement:
+        case Judgement.EXACT:
+            sentence = f"Exact now: {drift}" if in_drift else "No drift: every total is the sum over its records."
+        case Judgement.WRONG:
+            sentence = f"Wrong: {drift}"
+        case Judgement.NOT_JUDGED:
+            sentence = f"Not judged: whether every total is exact is not known.{f' {drift}' if in_drift else ''}"
     if unjudged:
-        sentence += f" Not judged, as they never kept still: {unjudged}. Try again at a quieter time."
+        sentence += f" Records and totals that never kept still: {unjudged}. Try again at a quieter time."
+    if tests:
+        sentence += (
+            f" Test events counted, with no record behind them: {tests}. To take them back: make reconcile FIX=1."
+        )
     return sentence
+
+
+def _users(number: int) -> str:
+    return f"{number} user" if number == 1 else f"{number} users"
 
 
 if __name__ == "__main__":

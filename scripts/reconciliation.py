@@ -7,50 +7,28 @@ import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import Any
 
 from handlers.aggregate_scores_by_user import change
 from handlers.aggregate_scores_by_user.change import Change
 from handlers.aggregate_scores_by_user.counting import count
-from handlers.aggregate_scores_by_user.dynamodb import parse_entry
-from handlers.aggregate_scores_by_user.ledger import Entry, Ledger
-from handlers.shared import decimals
-from handlers.shared.errors import PoisonRecordError
+from handlers.aggregate_scores_by_user.ledger import Ledger
+from handlers.shared.errors import PoisonRecordError, RetryableError
 from handlers.shared.retrying import Patience
 from handlers.shared.workers import Workers
+from scripts.judgement import Cause, Pair, Verdict, difference, is_correctable, read_entry
 from scripts.score_tables import READ_ITEMS, Item, ScoreTables, Table, record_id
-from scripts.snapshot import Finding, Snapshot, Suspect
+from scripts.snapshot import Snapshot, Suspect
 
 _STEADY_LOOKS = 2
 """How often a doubted record must be seen unchanged, after the first time, to be accused."""
 _STEADY_MEASURES = 1
 """The same of a total and its ledger entries, whose measures take longer than a look."""
 _LOOKS = 6
-"""Until what will not keep still is left unjudged."""
+"""How often to look before records and totals that will not keep still are left unjudged, or unrepaired."""
 _COUNTED_AT_ONCE = 1000
 """Records of one round of transactions: enough to fill them, few enough to be fresh when they are written."""
-
-
-class Cause(StrEnum):
-    """What is wrong, as far as the tables tell."""
-
-    NEVER_COUNTED = "never counted"
-    OTHER_VALUE = "counted with another value"
-    ORPHANED = "orphaned: counted, but the record is gone or holds no score"
-    COUNTED_TWICE = "the total counts more records than the ledger: counted twice, or entries were deleted"
-    MISCOUNTED = "the total is not the ledger's sum: somebody else wrote it"
-
-
-class Verdict(NamedTuple):
-    """What is left to say when it is over."""
-
-    in_drift: int
-    """Users of whom something was found."""
-    left: int
-    """Those of them who are not repaired."""
-    unjudged: int
-    """Records and totals that never kept still."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +48,8 @@ class Reconciliation:
     pause: Callable[[], None]
     """Lets changes in flight arrive."""
     tell: Callable[[str], None]
+    new_id: Callable[[], str]
+    """Names a correction: a text that nobody has used before."""
 
     def run(self, *, fix: bool) -> Verdict:
         """Find what has drifted; repair it when told to."""
@@ -81,15 +61,17 @@ class Reconciliation:
         self.tell(", ".join(f"{name}: {number}" for name, number in size.items()))
         if fix:
             self.snapshot.use_up()
-        self._judge_records(fix=fix)
+        self._doubt_records()
+        # Totals first: a record cannot be counted into a total that is no number.
         self._judge_totals(fix=fix)
-        unjudged = self.snapshot.doubtful(_STEADY_LOOKS) + self.snapshot.suspected(_STEADY_MEASURES)
+        self._settle_records(fix=fix)
         found, left = (self.snapshot.users_in_drift(unrepaired=unrepaired) for unrepaired in (False, True))
-        return Verdict(found, left, unjudged)
+        return Verdict(found, left, self.snapshot.unjudged(), self.snapshot.tests())
 
     # Records against ledger entries
 
-    def _judge_records(self, *, fix: bool) -> None:
+    def _doubt_records(self) -> None:
+        """Look at the records whose entries are not as they should be, until they keep still; accuse those that do."""
         doubts = self.snapshot.find_doubts()
         for look in range(_LOOKS):
             if not doubts:
@@ -97,49 +79,86 @@ class Reconciliation:
             self.tell(f"Records in doubt: {doubts}")
             if look:
                 self.pause()
-            for ids in self._doubted(READ_ITEMS):
-                for id_, (record, entry) in self._read(ids).items():
-                    self.snapshot.see(id_, repr((record, entry)) if _cause(record, entry) else None)
-            doubts = self.snapshot.doubtful(_STEADY_LOOKS)
-        for ids in self._doubted(_COUNTED_AT_ONCE, steady=_STEADY_LOOKS):
-            self._settle(ids, fix=fix)
+            for ids in self._doubted(READ_ITEMS, accused=False):
+                for id_, pair in self._read(ids).items():
+                    self._see(id_, pair)
+            doubts = self.snapshot.doubtful()
 
-    def _doubted(self, limit: int, steady: int = 0) -> Iterator[Mapping[str, str | None]]:
-        """What is in doubt, with what was last seen of it."""
+    def _doubted(self, limit: int, *, accused: bool) -> Iterator[Mapping[str, str | None]]:
+        """Yield the records in doubt, each with what was last seen of it."""
         after = ""
-        while rows := self.snapshot.doubts(after, limit, steady):
+        while rows := self.snapshot.doubts(after, limit, accused=accused):
             yield dict(rows)
             after = rows[-1][0]
 
-    def _settle(self, doubted: Mapping[str, str | None], *, fix: bool) -> None:
-        """Find fault with what is still as it was last seen, and count it as it should be when told to."""
-        present = {id_: pair for id_, pair in self._read(doubted).items() if repr(pair) == doubted[id_]}
-        unrepaired: set[str] = set(present)
-        if fix:
-            changes = [
-                repair(record, entry)._replace(position=position)
-                for position, (record, entry) in enumerate(present.values())
-            ]
-            # No age limit: what a record of the table says is true now.
-            outcome = count(changes, self.ledger, self.workers, self.patience(), judged_since=-math.inf)
-            unrepaired = {each.record_id for each in outcome.unfinished}
-            unrepaired |= {changes[position].record_id for position in outcome.uncountable}
-            for reason in {*outcome.reasons, *outcome.uncountable.values()}:
-                self.tell(f"Not repaired: {reason}")
-        for id_, (record, entry) in present.items():
-            for finding in _findings(record, entry, repaired=id_ not in unrepaired):
-                self.snapshot.find(finding)
+    def _see(self, id_: str, pair: Pair) -> None:
+        if pair.cause is None:
+            self.snapshot.conclude(id_, sound=True)
+        else:
+            # No stream delivers a test event, so nothing that is on its way explains it.
+            looks = 0 if pair.cause is Cause.TEST_EVENT else _STEADY_LOOKS
+            self.snapshot.see(id_, repr(pair), pair.findings(), looks)
 
-    def _read(self, record_ids: Iterable[str]) -> dict[str, tuple[Change, Entry | None]]:
-        found: dict[str, tuple[Change, Entry | None]] = {}
+    def _settle_records(self, *, fix: bool) -> None:
+        """Find fault with the accused that are still as they were last seen, or repair them when told to.
+
+        A repair is believed only when the record was read again and is sound.
+        """
+        for look in range(_LOOKS + 1):
+            unrepaired = 0
+            for ids in self._doubted(_COUNTED_AT_ONCE, accused=True):
+                wrong = {id_: pair for id_, pair in self._read(ids).items() if pair.cause is not None}
+                for id_ in ids.keys() - wrong.keys():
+                    self.snapshot.conclude(id_, sound=True)
+                if fix and look < _LOOKS:
+                    self._repair(wrong)
+                    unrepaired += len(wrong)
+                    continue
+                for id_, pair in wrong.items():
+                    if fix or repr(pair) == ids[id_]:
+                        self.snapshot.conclude(id_, sound=False)
+            if not unrepaired:
+                break
+            if look:
+                self.pause()
+
+    def _repair(self, pairs: Mapping[str, Pair]) -> None:
+        """Mend damaged entries; count the records of the others as they should be."""
+        changes: list[Change] = []
+        for id_, pair in pairs.items():
+            self.snapshot.try_repair(id_)
+            if pair.damage is None:
+                changes.append(pair.repair()._replace(position=len(changes)))
+            else:
+                self._mend(id_, pair)
+        # No age limit: what a record of the table says is true now.
+        outcome = count(changes, self.ledger, self.workers, self.patience(), judged_since=-math.inf)
+        for reason in outcome.reasons:
+            self.tell(f"Not repaired yet: {reason}")
+        for position, reason in outcome.uncountable.items():
+            self.snapshot.conclude(changes[position].record_id, sound=False, problem=reason)
+
+    def _mend(self, id_: str, pair: Pair) -> None:
+        """Put a sound entry that counts the same in place of a damaged one: then it can be judged like any other."""
+        try:
+            self.patience().call(lambda: self.tables.mend(id_, pair.item or {}, pair.mended()))
+        except RetryableError as error:
+            self.tell(f"Not mended yet: {error}")
+
+    def _read(self, record_ids: Iterable[str]) -> dict[str, Pair]:
+        found: dict[str, Pair] = {}
         ids = list(record_ids)
         for start in range(0, len(ids), READ_ITEMS):
-            for id_, (record, entry) in self.tables.read(ids[start : start + READ_ITEMS]).items():
-                found[id_] = self._state(id_, record), parse_entry(entry)
+            for id_, (image, item) in self.tables.read(ids[start : start + READ_ITEMS]).items():
+                found[id_] = Pair(self._state(id_, image), image is not None, item, *read_entry(item, self._label))
         return found
 
+    @property
+    def _label(self) -> str:
+        return self.stream_arn.rpartition("/")[2]
+
     def _state(self, id_: str, image: Item | None) -> Change:
-        """What the function would make of a record, had it met it before all others of the present stream."""
+        """Return what the function would make of a record, had it met it before all others of the present stream."""
         record: Any = {
             "eventName": "REMOVE" if image is None else "INSERT",
             "eventSourceARN": self.stream_arn,
@@ -158,29 +177,47 @@ class Reconciliation:
     def _judge_totals(self, *, fix: bool) -> None:
         self.snapshot.suspect_everyone()
         self.snapshot.measure("entries")
-        for _ in range(_LOOKS):
+        for look in range(_LOOKS + 1):
+            for suspect in self.snapshot.corrected():
+                self._conclude(suspect, repaired=True)
             if fix:
                 for suspect in self.snapshot.suspects(_STEADY_MEASURES):
                     self._correct(suspect)
-            suspects = self.snapshot.suspected(_STEADY_MEASURES)
-            if not suspects:
+            doubts = self.snapshot.suspected(_STEADY_MEASURES)
+            if not doubts or look == _LOOKS:
                 break
-            self.tell(f"Totals in doubt: {suspects}")
+            self.tell(f"Totals in doubt: {doubts}")
             self.pause()
             self.snapshot.look_again()
             self._scan("before")
             self._scan("recount")
             self._scan("after")
             self.snapshot.measure("recount")
-        for suspect in self.snapshot.suspects(_STEADY_MEASURES):
-            self.snapshot.find(_difference(suspect, repaired=False))
+        for suspect in chain(self.snapshot.suspects(_STEADY_MEASURES), self.snapshot.accused()):
+            self._conclude(suspect, repaired=False)
 
     def _correct(self, suspect: Suspect) -> None:
-        """Set a total to its sum. One that has changed since it was measured stays suspected."""
+        """Set a total to its sum. One that has changed since it was measured is measured again."""
+        if not is_correctable(suspect):
+            self._conclude(suspect, repaired=False)
+            return
         score, records = suspect.sum.split()
-        if self.tables.correct(suspect.username, suspect.item, score, int(records)):
-            self.snapshot.find(_difference(suspect, repaired=True))
-            self.snapshot.clear(suspect.username)
+        correction = self.new_id()
+        try:
+            done = self.patience().call(
+                lambda: self.tables.correct(suspect.username, suspect.item, score, int(records), correction)
+            )
+        except RetryableError as error:
+            self.tell(f"Not corrected yet: {error}")
+            done = False
+        if done:
+            self._conclude(suspect, repaired=True)
+        else:
+            self.snapshot.accuse(suspect.username, difference(suspect))
+
+    def _conclude(self, suspect: Suspect, *, repaired: bool) -> None:
+        self.snapshot.find((suspect.finding or difference(suspect))._replace(repaired=repaired))
+        self.snapshot.clear(suspect.username)
 
     # Scanning
 
@@ -215,49 +252,7 @@ class Reconciliation:
                 self.snapshot.add_totals(scan, segment, page.next, page.items)
             case _:
                 page = self.tables.scan(Table.LEDGER, segment, start)
-                entries = {record_id(item): entry for item in page.items if (entry := parse_entry(item))}
+                readings = {record_id(item): read_entry(item, self._label) for item in page.items}
+                entries = {id_: (entry, bool(damage)) for id_, (entry, damage) in readings.items() if entry}
                 self.snapshot.add_entries(scan, segment, page.next, entries)
         return page.next
-
-
-def repair(record: Change, entry: Entry | None) -> Change:
-    """The change that makes the entry what the record says, and that gives way to every real one still to come.
-
-    An entry's version says what it holds, so other contents need another version: the present one with a sign
-    more, which sorts right behind it and before the next sequence number; and never before the present stream.
-    """
-    if entry is None:
-        return record._replace(is_insert=True)
-    return record._replace(version=max(f"{entry.version}+", record.version), is_insert=False)
-
-
-def _cause(record: Change, entry: Entry | None) -> Cause | None:
-    counted = entry is not None and entry.username is not None
-    if record.username is None:
-        return Cause.ORPHANED if counted else None
-    if entry is None or not counted:
-        return Cause.NEVER_COUNTED
-    return None if (entry.username, entry.score) == (record.username, record.score) else Cause.OTHER_VALUE
-
-
-def _findings(record: Change, entry: Entry | None, *, repaired: bool) -> Iterator[Finding]:
-    """One for each user concerned, who are two when the entry counts for another than the record."""
-    counts = {} if entry is None else {entry.username: decimals.spell(entry.score)}
-    should = {record.username: decimals.spell(record.score)}
-    cause = _cause(record, entry)
-    for username in sorted({*counts, *should} - {None}, key=str):
-        if username is not None and cause is not None:
-            present, expected = counts.get(username, "nothing"), should.get(username, "nothing")
-            yield Finding(username, record.record_id, cause, present, expected, repaired)
-
-
-def _difference(suspect: Suspect, *, repaired: bool) -> Finding:
-    """Why a total is wrong cannot be known; how many records it counts is a hint."""
-    twice = _records(suspect.total) > _records(suspect.sum)
-    cause = Cause.COUNTED_TWICE if twice else Cause.MISCOUNTED
-    return Finding(suspect.username, None, cause, suspect.total, suspect.sum, repaired)
-
-
-def _records(total: str) -> int:
-    records = total.partition(" ")[2]
-    return int(records) if records.isdecimal() else 0

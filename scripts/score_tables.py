@@ -1,4 +1,4 @@
-"""The three tables as reconcile reads them: GameScoreRecords, GameScoreLedger and GameScoresByUser."""
+"""The three tables as reconcile reads and repairs them: GameScoreRecords, GameScoreLedger and GameScoresByUser."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from botocore.exceptions import ClientError
 
-from handlers.shared import decimals
+from handlers.aggregate_scores_by_user.ledger import Entry
+from handlers.shared import aws, decimals
+from handlers.shared.errors import RetryableError
 from handlers.shared.lambda_types import AttributeValue
 
 if TYPE_CHECKING:
@@ -31,9 +33,12 @@ class Table(StrEnum):
 
 _ATTRIBUTES = {
     Table.RECORDS: "RecordID, Username, Score",
-    Table.LEDGER: "RecordID, Version, Username, Score",
-    Table.TOTALS: "Username, Score, RecordCount",
+    Table.LEDGER: "RecordID, Version, Username, Score, ExpiresAt",
+    Table.TOTALS: "Username, Score, RecordCount, Correction",
 }
+_CORRECTED = ("Score", "RecordCount", "Correction")
+_MENDED = ("Version", "Username", "Score", "ExpiresAt")
+"""What must be as it was read, for a write not to undo another's."""
 
 
 class Page(NamedTuple):
@@ -44,7 +49,11 @@ class Page(NamedTuple):
 
 
 class ScoreTables(Protocol):
-    """The tables. Every read sees all that was written before it began."""
+    """The tables. Every read sees all that was written before it began.
+
+    A write that another one was in the way of, or whose answer was lost, is a RetryableError. It may have been done;
+    to repeat it is harmless, as its condition fails from then on.
+    """
 
     def scan(self, table: Table, segment: int, start: Item | None, /) -> Page:
         """A page of one of the segments that a table is cut into."""
@@ -52,8 +61,17 @@ class ScoreTables(Protocol):
     def read(self, record_ids: Sequence[str], /) -> Mapping[str, tuple[Item | None, Item | None]]:
         """Each record and its ledger entry; at most READ_ITEMS of them."""
 
-    def correct(self, username: str, was: Item, score: str, records: int, /) -> bool:
-        """Set a user's total, on condition that it is still what it was; whether it was."""
+    def correct(self, username: str, was: Item, score: str, records: int, correction: str, /) -> bool:
+        """Set a user's total, on condition that it is still what it was; return whether that is done.
+
+        `correction` must be new: it is written, too, and says whose correction the total has had last.
+        """
+
+    def mend(self, record_id: str, was: Item, entry: Entry, /) -> bool:
+        """Put an entry in place of a damaged item, and change no total; return False when it is not what it was.
+
+        The entry's version must not be the item's.
+        """
 
 
 class Throttle:
@@ -75,7 +93,10 @@ class Throttle:
 
 
 class DynamoDBScoreTables:
-    """ScoreTables in DynamoDB; `names` has the real names."""
+    """ScoreTables in DynamoDB; `names` has the real names.
+
+    `expires_at` returns when a tombstone written now may go, in epoch seconds.
+    """
 
     def __init__(
         self,
@@ -84,12 +105,14 @@ class DynamoDBScoreTables:
         segments: int,
         throttle: Throttle,
         sleep: Callable[[float], None],
+        expires_at: Callable[[], int],
     ) -> None:
         self._client = client
         self._names = names
         self._segments = segments
         self._throttle = throttle
         self._sleep = sleep
+        self._expires_at = expires_at
 
     def scan(self, table: Table, segment: int, start: Item | None, /) -> Page:
         """See ScoreTables."""
@@ -126,29 +149,69 @@ class DynamoDBScoreTables:
         records, entries = found[self._names[Table.RECORDS]], found[self._names[Table.LEDGER]]
         return {each: (records.get(each), entries.get(each)) for each in record_ids}
 
-    def correct(self, username: str, was: Item, score: str, records: int, /) -> bool:
+    def correct(self, username: str, was: Item, score: str, records: int, correction: str, /) -> bool:
         """See ScoreTables."""
-        values = {":score": {"N": score}, ":records": {"N": str(records)}}
-        conditions = []
-        for attribute in ("Score", "RecordCount"):
-            if attribute in was:
-                values[f":{attribute}"] = was[attribute]
-                conditions.append(f"{attribute} = :{attribute}")
-            else:
-                conditions.append(f"attribute_not_exists({attribute})")
-        try:
+        condition, values = _unchanged(was, _CORRECTED)
+        key: Any = {"Username": {"S": username}}
+        new: Item = {
+            ":new_score": {"N": score},
+            ":new_records": {"N": str(records)},
+            ":new_correction": {"S": correction},
+        }
+
+        def write() -> None:
             self._client.update_item(
                 TableName=self._names[Table.TOTALS],
-                Key={"Username": {"S": username}},
-                UpdateExpression="SET Score = :score, RecordCount = :records",
-                ConditionExpression=" AND ".join(conditions),
-                ExpressionAttributeValues=values,
+                Key=key,
+                UpdateExpression="SET Score = :new_score, RecordCount = :new_records, Correction = :new_correction",
+                ConditionExpression=condition,
+                ExpressionAttributeValues=values | new,
             )
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-                return False
-            raise
-        return True
+
+        if _done(write):
+            return True
+        # botocore, too, sends a request again whose answer was lost.
+        found = self._client.get_item(TableName=self._names[Table.TOTALS], Key=key, ConsistentRead=True)
+        return found.get("Item", {}).get("Correction") == {"S": correction}
+
+    def mend(self, record_id: str, was: Item, entry: Entry, /) -> bool:
+        """See ScoreTables."""
+        condition, values = _unchanged(was, _MENDED)
+        item: Item = {"RecordID": {"N": record_id}, "Version": {"S": entry.version}}
+        if entry.username is None:
+            item["ExpiresAt"] = {"N": str(self._expires_at())}
+        else:
+            item |= {"Username": {"S": entry.username}, "Score": {"N": decimals.spell(entry.score)}}
+        onwards: Any = {"ExpressionAttributeValues": values} if values else {}
+
+        def write() -> None:
+            self._client.put_item(
+                TableName=self._names[Table.LEDGER], Item=item, ConditionExpression=condition, **onwards
+            )
+
+        return _done(write)
+
+
+def _unchanged(was: Item, attributes: Sequence[str]) -> tuple[str, Item]:
+    """Return the condition that these attributes are what they were, and its values."""
+    present = [name for name in attributes if name in was]
+    absent = [name for name in attributes if name not in was]
+    conditions = [*(f"{name} = :{name}" for name in present), *(f"attribute_not_exists({name})" for name in absent)]
+    return " AND ".join(conditions), {f":{name}": was[name] for name in present}
+
+
+def _done(write: Callable[[], object]) -> bool:
+    """Write on a condition; return whether it held. Raises RetryableError, or what botocore raises."""
+    try:
+        write()
+    except aws.AWS_ERRORS as error:
+        if isinstance(error, ClientError) and error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+            return False
+        sorted_ = aws.sort(error)
+        if isinstance(sorted_, RetryableError):
+            raise sorted_ from error
+        raise
+    return True
 
 
 def record_id(item: Item) -> str:

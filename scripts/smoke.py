@@ -1,10 +1,10 @@
 """Send one score through a stage, and see its total: `make smoke [STAGE=local|dev|prod]`."""
 
-import json
 import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 import boto3
@@ -13,6 +13,9 @@ import typer
 from scripts.command import UserError, run
 from scripts.deployed import Deployed, deployed
 from scripts.rollback import releases
+
+RECORD_ID, USERNAME = -1, "smoke test"
+"""Below zero, where no game's are."""
 
 _SECONDS = 180.0
 """For how long to look: Lambda takes a minute or two until a new mapping polls."""
@@ -23,62 +26,86 @@ class SmokeTestFailedError(UserError):
 
 
 def smoke(system: Deployed, seconds: float = _SECONDS) -> float:
-    """Send a score, wait for its total, and take both back; returns how many seconds the total took.
+    """Send a score, wait for its total, and take both back; return how many seconds the total took.
 
     The score goes through the stream where ProcessKinesisRecords stores scores, else straight into
     GameScoreRecords. Raises SmokeTestFailedError when there is no total in time.
     """
     score = Score(system)
     started = time.monotonic()
+    is_counted, remains = False, ""
     try:
         score.send()
-        if not _until(score.is_counted, seconds):
-            raise SmokeTestFailedError(
-                f"The smoke test failed: a score that was sent did not reach its total in {seconds:.0f} s. "
-                f"{_what_to_do(system)}"
-            )
-        return time.monotonic() - started
+        is_counted = _until(score.is_counted, seconds)
+        took = time.monotonic() - started
     finally:
-        score.take_back()
+        remains = score.take_back(is_counted=is_counted)
+    if not is_counted:
+        raise SmokeTestFailedError(
+            f"The smoke test failed: a score that was sent did not reach its total in {seconds:.0f} s. "
+            f"{remains} {_what_to_do(system)}"
+        )
+    return took
 
 
 class Score:
-    """One score of a user and a record that nobody else has."""
+    """The score of a smoke test: every one of the same record and user, so that the next one replaces what is left.
+
+    Its value is its own, by which a smoke test knows it.
+    """
 
     def __init__(self, system: Deployed) -> None:
         tables: Any = boto3.resource("dynamodb")
         self._system = system
         self._records = tables.Table(system.table("GameScoreRecords")["name"])
         self._totals = tables.Table(system.table("GameScoresByUser")["name"])
-        # Below zero, where no game's are.
-        self._item = {
-            "RecordID": -1 - secrets.randbelow(10**15),
-            "Username": f"smoke test {secrets.token_hex(4)}",
-            "Score": 1,
-        }
+        self._score = Decimal(secrets.randbelow(10**9) + 1).scaleb(-9)
+        self._is_ingested = False
 
     def send(self) -> None:
         """Put it in at the far left of what this stage does with scores."""
         function = self._system.function("ProcessKinesisRecords")["live_arn"]
         settings = boto3.client("lambda").get_function_configuration(FunctionName=function).get("Environment", {})
-        if "RECORDS_TABLE" in settings.get("Variables", {}):
+        self._is_ingested = "RECORDS_TABLE" in settings.get("Variables", {})
+        if self._is_ingested:
+            # One partition key: the next score is behind this one in its shard, however late this one is stored.
             boto3.client("kinesis").put_record(
                 StreamName=self._system.outputs["stream"]["name"],
-                PartitionKey=str(self._item["RecordID"]),
-                Data=json.dumps(self._item),
+                PartitionKey=str(RECORD_ID),
+                Data=f'{{"RecordID": {RECORD_ID}, "Username": "{USERNAME}", "Score": {self._score:f}}}',
             )
         else:
-            self._records.put_item(Item=self._item)
+            self._records.put_item(Item={"RecordID": RECORD_ID, "Username": USERNAME, "Score": self._score})
 
     def is_counted(self) -> bool:
-        """Whether its user's total is what was sent."""
-        found = self._totals.get_item(Key={"Username": self._item["Username"]}, ConsistentRead=True).get("Item", {})
-        return bool(found.get("Score") == self._item["Score"] and found.get("RecordCount") == 1)
+        """Return whether its user's total is what was sent."""
+        found = self._totals.get_item(Key={"Username": USERNAME}, ConsistentRead=True).get("Item", {})
+        return bool(found.get("Score") == self._score and found.get("RecordCount") == 1)
 
-    def take_back(self) -> None:
-        """Delete it and its total."""
-        self._records.delete_item(Key={"RecordID": self._item["RecordID"]})
-        forget(self._totals, str(self._item["Username"]))
+    def take_back(self, *, is_counted: bool) -> str:
+        """Delete it and its total; return what remains, and until when."""
+        try:
+            self._records.delete_item(
+                Key={"RecordID": RECORD_ID},
+                ConditionExpression="Score = :score",
+                ExpressionAttributeValues={":score": self._score},
+            )
+            is_deleted = True
+        except self._records.meta.client.exceptions.ConditionalCheckFailedException:
+            is_deleted = False
+        forget(self._totals, USERNAME, 60 if is_counted else 0)
+        if is_counted:
+            return ""
+        until = f"until the next smoke test, which every deploy ends with: make smoke STAGE={self._system.stage.name}."
+        if is_deleted:
+            return f"The score is deleted. Its total, counted later, is 0; the row of user {USERNAME!r} stays {until}"
+        if self._is_ingested:
+            stream = self._system.outputs["stream"]["name"]
+            return (
+                f"The score is not in GameScoreRecords: it waits in {stream}, or another smoke test has replaced it. "
+                f"If it is stored later, it stays as record {RECORD_ID} of user {USERNAME!r} {until}"
+            )
+        return "The score is not in GameScoreRecords any more: another smoke test has replaced it. Run this one again."
 
 
 def forget(totals: Any, username: str, seconds: float = 60) -> None:

@@ -200,6 +200,7 @@ variable "alarms" {
       table_throttles        = optional(number)
       system_errors          = optional(number)
       drift                  = optional(number)
+      not_judged             = optional(number)
     }), {})
   })
   default  = {}

@@ -33,7 +33,7 @@ from scripts.leaderboard import Budget, leaderboard
 from scripts.logs import Line, lines
 from scripts.metrics import LAMBDA, panels, period
 from scripts.producer import Event, send_all, stream
-from scripts.reconcile import PAUSE, reconcile
+from scripts.reconcile import PAUSE, reconcile, told
 from scripts.redrive import redrive_all, targets
 from scripts.score_tables import Table
 from scripts.since import since as parse_since
@@ -337,4 +337,4 @@ def _reconcile(system: Deployed, fix: bool, pause: float, tell: Tell, *, publish
             findings.append(finding._asdict())
 
     verdict = reconcile(system, note, fix=fix, pause=pause, tell=tell, publish=publish)
-    return {**verdict._asdict(), "findings": findings}
+    return {**verdict.as_json(), "told": told(verdict), "findings": findings}

@@ -4,7 +4,7 @@ stage       = "dev"
 tags        = { Project = "stream-processing", Stage = "dev" }
 
 # What is lost or wrong, and what is late: within CloudWatch's ten free alarms. `make status` shows them; nobody is mailed.
-alarms = { kinds = ["function-errors", "iterator-age", "records-parked", "records-lost", "drift"] }
+alarms = { kinds = ["function-errors", "iterator-age", "records-parked", "records-lost", "drift", "not-judged"] }
 
 # The account's id belongs here. With this one, which no account has, nothing can be deployed.
 allowed_account_ids = ["000000000000"]

@@ -27,7 +27,7 @@ run "watches_everything_by_default" {
   }
 
   assert {
-    condition     = toset([for alarm in local.alarms : alarm.kind]) == toset(keys(local.kinds)) && length(local.alarms) == 28
+    condition     = toset([for alarm in local.alarms : alarm.kind]) == toset(keys(local.kinds)) && length(local.alarms) == 29
     error_message = "Every kind of alarm is there, for each function, mapping, table and operation."
   }
 
@@ -106,6 +106,7 @@ run "a_stage_chooses_what_it_hears_of_and_who_does" {
       aws_cloudwatch_metric_alarm.this["iterator-age-AggregateScoresByUser"].threshold == 900000
       && endswith(aws_cloudwatch_metric_alarm.this["drift-GameScoresByUser"].alarm_description, "https://wiki.example.com/runbook#drift")
       && aws_cloudwatch_metric_alarm.this["drift-GameScoresByUser"].dimensions == tomap({ Stage = "dev" })
+      && aws_cloudwatch_metric_alarm.this["drift-GameScoresByUser"].treat_missing_data == "ignore"
     )
     error_message = "Thresholds, links and stage are what the inputs say."
   }

@@ -4,17 +4,19 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import boto3
 import pytest
 
+from handlers.aggregate_scores_by_user.change import Change
 from handlers.aggregate_scores_by_user.ledger import Entry
+from scripts.judgement import Pair, read_entry
 from scripts.score_tables import DynamoDBScoreTables, Item, ScoreTables, Table, Throttle
-from tests.fakes.ledger import InMemoryLedger
-from tests.fakes.score_tables import InMemoryScoreTables
-from tests.fakes.stream import SourceTable, score_image
+from scripts.snapshot import Snapshot, Suspect
+from tests.fakes.score_tables import InMemoryScoreTables, OpenLedger
+from tests.fakes.stream import NOW, SourceTable, score_image
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.literals import ScalarAttributeTypeType
@@ -27,26 +29,35 @@ TOTAL: Item = {"Username": {"S": "ann"}, "Score": {"N": "10.5"}, "RecordCount": 
 
 @dataclass(frozen=True)
 class Tables:
-    """Tables that hold the above, and a way to see a total."""
+    """Tables that hold the above, and ways to see a total, and to write any item."""
 
     tables: ScoreTables
     total: Callable[[str], tuple[str, str] | None]
+    write: Callable[[Table, Item], None]
 
 
 @pytest.fixture
 def stored(place: str) -> Iterator[Tables]:
     """Each of them."""
     if place == "memory":
-        source, ledger = SourceTable(1), InMemoryLedger()
+        source, ledger = SourceTable(1), OpenLedger()
         source.items |= {int(record_id): image for record_id, image in RECORDS.items()}
         ledger.entries["1"] = ENTRY
         ledger.totals["ann"] = Decimal("10.5"), 7
 
-        def total(username: str) -> tuple[str, str] | None:
-            found = ledger.totals.get(username)
-            return found and (str(found[0]), str(found[1]))
+        tables = InMemoryScoreTables(source, ledger)
 
-        yield Tables(InMemoryScoreTables(source, ledger), total)
+        def total(username: str) -> tuple[str, str] | None:
+            found = tables.items(Table.TOTALS).get(username)
+            return found and (found["Score"]["N"], found["RecordCount"]["N"])
+
+        def write(table: Table, item: Item) -> None:
+            if table is Table.LEDGER:
+                ledger.foreign_entries[item["RecordID"]["N"]] = item
+            else:
+                ledger.foreign_totals[item["Username"]["S"]] = item
+
+        yield Tables(tables, total, write)
     else:
         with ExitStack() as stack:
             yield _dynamodb(stack)
@@ -74,8 +85,12 @@ def _dynamodb(stack: ExitStack) -> Tables:
         item = client.get_item(TableName=names[Table.TOTALS], Key={"Username": {"S": username}}).get("Item")
         return (item["Score"]["N"], item["RecordCount"]["N"]) if item else None
 
+    def write(table: Table, item: Item) -> None:
+        client.put_item(TableName=names[table], Item=item)
+
     throttle = Throttle(1e6, clock=lambda: 0, sleep=lambda _: None)
-    return Tables(DynamoDBScoreTables(client, names, 1, throttle, lambda _: None), total)
+    tables = DynamoDBScoreTables(client, names, 1, throttle, lambda _: None, lambda: 1)
+    return Tables(tables, total, write)
 
 
 @pytest.mark.parametrize(("table", "items"), [(Table.RECORDS, 7), (Table.LEDGER, 1), (Table.TOTALS, 1)])
@@ -105,16 +120,105 @@ def test_records_are_read_with_their_entries(stored: Tables) -> None:
 
 
 def test_a_total_is_corrected_when_it_is_still_what_it_was(stored: Tables) -> None:
-    assert stored.tables.correct("ann", TOTAL, "12", 8)
+    assert stored.tables.correct("ann", TOTAL, "12", 8, "first")
     assert stored.total("ann") == ("12", "8")
 
-    assert not stored.tables.correct("ann", TOTAL, "13", 9)
+    assert not stored.tables.correct("ann", TOTAL, "13", 9, "second")
     assert stored.total("ann") == ("12", "8")
 
 
 def test_a_total_that_is_missing_is_made(stored: Tables) -> None:
-    assert stored.tables.correct("bob", {}, "3", 1)
+    assert stored.tables.correct("bob", {}, "3", 1, "first")
     assert stored.total("bob") == ("3", "1")
 
-    assert not stored.tables.correct("bob", {}, "4", 2)
+    assert not stored.tables.correct("bob", {}, "4", 2, "second")
     assert stored.total("bob") == ("3", "1")
+
+
+def test_a_correction_that_is_repeated_is_done_once_and_recognised(stored: Tables) -> None:
+    assert stored.tables.correct("ann", TOTAL, "12", 8, "first")
+    (found,) = stored.tables.scan(Table.TOTALS, 0, None).items
+    # Others count what takes the total back to what it was before.
+    stored.write(Table.TOTALS, found | TOTAL)
+
+    assert stored.tables.correct("ann", TOTAL, "12", 8, "first"), "it was done, though its answer may be lost"
+    assert stored.total("ann") == ("10.5", "7"), "and is not done again"
+    assert not stored.tables.correct("ann", TOTAL, "12", 8, "second")
+
+
+ODD_VALUES: list[Any] = [
+    {"S": ""},
+    {"S": "text"},
+    {"N": "1.50"},
+    {"B": b"\x00\xff"},
+    {"BOOL": True},
+    {"NULL": True},
+    {"SS": ["a", "b"]},
+    {"NS": ["1", "2"]},
+    {"BS": [b"a"]},
+    {"L": [{"S": "a"}, {"B": b"b"}]},
+    {"M": {"base64": {"S": "a"}, "b": {"L": []}}},
+    None,
+]
+
+
+@pytest.mark.parametrize("value", ODD_VALUES, ids=str)
+@pytest.mark.parametrize("attribute", ["Score", "RecordCount", "Correction"])
+def test_a_total_with_any_attribute_is_read_and_corrected(stored: Tables, attribute: str, value: Any) -> None:
+    stored.write(Table.TOTALS, _with(TOTAL, attribute, value))
+    (read,) = stored.tables.scan(Table.TOTALS, 0, None).items
+    was = _through_a_snapshot(read)
+
+    assert stored.tables.correct("ann", was, "12", 8, "first")
+
+    assert stored.total("ann") == ("12", "8")
+    assert not stored.tables.correct("ann", was, "13", 9, "second")
+
+
+@pytest.mark.parametrize("value", ODD_VALUES, ids=str)
+@pytest.mark.parametrize("attribute", ["Version", "Username", "Score", "ExpiresAt"])
+def test_a_ledger_item_with_any_attribute_is_read_and_mended_once(stored: Tables, attribute: str, value: Any) -> None:
+    stored.write(Table.LEDGER, _with(ENTRY_ITEM, attribute, value))
+    (_, item) = stored.tables.read(["1"])["1"]
+    assert item is not None
+    reading = read_entry(item, "label")
+    pair = Pair(Change("1", f"label#{0:040}", "ann", Decimal("1.5"), True, 0, NOW), True, item, *reading)
+
+    assert stored.tables.mend("1", item, pair.mended())
+
+    (_, mended) = stored.tables.read(["1"])["1"]
+    entry, damage = read_entry(mended, "label")
+    assert reading.entry is not None
+    assert (entry, damage) == (pair.mended(), None)
+    assert entry == reading.entry._replace(version=pair.mended().version)
+    assert not stored.tables.mend("1", item, Entry("other", None, Decimal(0)))
+
+
+@pytest.mark.parametrize("record_id", ["-1", "1.5", "1" + "0" * 37, f"0.{'0' * 129}1", "0"])
+def test_a_record_with_any_number_as_its_key_is_read_and_mended(stored: Tables, record_id: str) -> None:
+    stored.write(Table.LEDGER, {"RecordID": {"N": record_id}})
+
+    (_, item) = stored.tables.read([record_id])[record_id]
+    assert item is not None
+    assert stored.tables.mend(record_id, item, Entry("label#1", None, Decimal(0)))
+    (_, item) = stored.tables.read([record_id])[record_id]
+    assert item is not None
+    assert item["Version"] == {"S": "label#1"}
+
+
+def _with(item: Item, attribute: str, value: Any) -> Item:
+    changed: Any = item | {attribute: value}
+    return {name: each for name, each in changed.items() if each is not None}
+
+
+def _through_a_snapshot(item: Item) -> Item:
+    """The item as reconcile has it, once it was on disk."""
+    snapshot = Snapshot(":memory:")
+    for scan in "before", "after":
+        snapshot.add_totals(scan, 0, None, [item])
+    snapshot.suspect_everyone()
+    snapshot.measure("entries")
+    found: list[Suspect] = list(snapshot.suspects(0))
+    snapshot.close()
+    assert found[0].item == item
+    return found[0].item

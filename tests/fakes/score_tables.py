@@ -1,9 +1,10 @@
-"""The three tables as reconcile reads them, in memory."""
+"""The three tables as reconcile reads and repairs them, in memory."""
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
-from handlers.aggregate_scores_by_user.ledger import Entry
+from handlers.aggregate_scores_by_user.dynamodb import parse_entry
+from handlers.aggregate_scores_by_user.ledger import DAMAGED, Entry, OutdatedError, Transaction, UncountableError
 from handlers.shared import decimals
 from scripts.score_tables import Item, Page, Table
 from tests.fakes.ledger import InMemoryLedger
@@ -16,13 +17,69 @@ def nothing() -> None:
     """A hook that does nothing."""
 
 
-class InMemoryScoreTables:
-    """ScoreTables of one segment in short pages, with a hook `between` any two requests."""
+class OpenLedger(InMemoryLedger):
+    """A Ledger into whose tables anybody may write anything; the function meets it as it would meet DynamoDB's."""
 
-    def __init__(self, source: SourceTable, ledger: InMemoryLedger) -> None:
+    def __init__(self) -> None:
+        super().__init__()
+        self.foreign_entries: dict[str, Item] = {}
+        """Items of the ledger that somebody else wrote, by RecordID."""
+        self.foreign_totals: dict[str, Item] = {}
+        """The same of the totals, by Username."""
+
+    def read(self, record_ids: Sequence[str]) -> Mapping[str, Entry | None]:
+        """See Ledger."""
+        found = super().read(record_ids)
+        return {each: parse_entry(self.foreign_entries.get(each)) or entry for each, entry in found.items()}
+
+    def _check_conditions(self, transaction: Transaction) -> None:
+        damaged: dict[str, Entry | None] = {}
+        for put in transaction.puts:
+            item = self.foreign_entries.get(put.record_id)
+            entry = parse_entry(item)
+            if item is None or entry is None:
+                continue
+            if entry is DAMAGED and put.replaces is not None and item.get("Version") == {"S": put.replaces}:
+                entry = Entry(put.replaces, None, decimals.ZERO)
+            if entry is DAMAGED:
+                damaged[put.record_id] = entry
+            else:
+                self.entries[put.record_id] = entry
+        if damaged:
+            raise OutdatedError(damaged)
+        super()._check_conditions(transaction)
+
+    def _add(self, transaction: Transaction) -> None:
+        wrong = []
+        for username in [add.username for add in transaction.adds if add.username in self.foreign_totals]:
+            numbers = [self.foreign_totals[username].get(name, {"N": "0"}) for name in ("Score", "RecordCount")]
+            score, records = (Decimal(number["N"]) if "N" in number else None for number in numbers)
+            if score is None or records is None:
+                wrong.append(username)
+            else:
+                self.totals[username] = score, int(records)
+        if wrong:
+            raise UncountableError("An operand in the update expression has an incorrect data type", usernames=wrong)
+        super()._add(transaction)
+        for put in transaction.puts:
+            self.foreign_entries.pop(put.record_id, None)
+        for add in transaction.adds:
+            self.foreign_totals.pop(add.username, None)
+
+
+class InMemoryScoreTables:
+    """ScoreTables of one segment in short pages.
+
+    Hooks: `between` any two requests; `before` a write that is then not done, and `after` one that was, may raise.
+    """
+
+    def __init__(self, source: SourceTable, ledger: OpenLedger) -> None:
         self._source = source
         self._ledger = ledger
+        self._corrections: dict[str, str] = {}
         self.between: Callable[[], None] = nothing
+        self.before: Callable[[], None] = nothing
+        self.after: Callable[[], None] = nothing
         self.scans = 0
 
     def scan(self, table: Table, segment: int, start: Item | None, /) -> Page:
@@ -30,7 +87,7 @@ class InMemoryScoreTables:
         assert segment == 0
         self.between()
         self.scans += 1
-        items, key = self._items(table), "Username" if table is Table.TOTALS else "RecordID"
+        items, key = self.items(table), "Username" if table is Table.TOTALS else "RecordID"
         after = next(iter(start[key].values())) if start else ""
         rest = sorted(each for each in items if each > after)
         page = [items[each] for each in rest[:_PAGE_ITEMS]]
@@ -39,26 +96,46 @@ class InMemoryScoreTables:
     def read(self, record_ids: Sequence[str], /) -> Mapping[str, tuple[Item | None, Item | None]]:
         """See ScoreTables."""
         self.between()
-        records = self._items(Table.RECORDS)
+        records = self.items(Table.RECORDS)
         self.between()
-        entries = self._items(Table.LEDGER)
+        entries = self.items(Table.LEDGER)
         return {each: (records.get(each), entries.get(each)) for each in record_ids}
 
-    def correct(self, username: str, was: Item, score: str, records: int, /) -> bool:
+    def correct(self, username: str, was: Item, score: str, records: int, correction: str, /) -> bool:
         """See ScoreTables."""
         self.between()
-        present = self._items(Table.TOTALS).get(username, {})
-        if any(present.get(name) != was.get(name) for name in ("Score", "RecordCount")):
-            return False
+        self.before()
+        present = self.items(Table.TOTALS).get(username, {})
+        if _differ(present, was, "Score", "RecordCount", "Correction"):
+            return present.get("Correction") == {"S": correction}
+        assert decimals.is_storable(Decimal(score)), f"DynamoDB cannot hold {score}"
+        self._ledger.foreign_totals.pop(username, None)
         self._ledger.totals[username] = Decimal(score), records
+        self._corrections[username] = correction
+        self.after()
         return True
 
-    def _items(self, table: Table) -> dict[str, Item]:
+    def mend(self, record_id: str, was: Item, entry: Entry, /) -> bool:
+        """See ScoreTables."""
+        self.between()
+        self.before()
+        present = self.items(Table.LEDGER).get(record_id, {})
+        if _differ(present, was, "Version", "Username", "Score", "ExpiresAt"):
+            return False
+        self._ledger.foreign_entries.pop(record_id, None)
+        self._ledger.entries[record_id] = entry
+        assert _differ(_item(record_id, entry), was, "Version"), "a condition holds after its own commit"
+        self.after()
+        return True
+
+    def items(self, table: Table) -> dict[str, Item]:
+        """All items of a table, by key."""
         if table is Table.RECORDS:
             return {str(record_id): image for record_id, image in self._source.items.items()}
         if table is Table.LEDGER:
-            return {record_id: _entry(record_id, entry) for record_id, entry in self._ledger.entries.items()}
-        return {
+            entries = {record_id: _item(record_id, entry) for record_id, entry in self._ledger.entries.items()}
+            return entries | self._ledger.foreign_entries
+        totals: dict[str, Item] = {
             username: {
                 "Username": {"S": username},
                 "Score": {"N": decimals.spell(score)},
@@ -66,9 +143,18 @@ class InMemoryScoreTables:
             }
             for username, (score, records) in self._ledger.totals.items()
         }
+        marks: dict[str, Item] = {username: {"Correction": {"S": mark}} for username, mark in self._corrections.items()}
+        return {
+            username: item | marks.get(username, {})
+            for username, item in (totals | self._ledger.foreign_totals).items()
+        }
 
 
-def _entry(record_id: str, entry: Entry) -> Item:
+def _differ(one: Item, other: Item, *names: str) -> bool:
+    return any(one.get(name) != other.get(name) for name in names)
+
+
+def _item(record_id: str, entry: Entry) -> Item:
     item: Item = {"RecordID": {"N": record_id}, "Version": {"S": entry.version}}
     if entry.username is None:
         return item | {"ExpiresAt": {"N": "1"}}

@@ -7,10 +7,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
 
+from scripts.smoke import RECORD_ID, USERNAME
 from scripts.stage import ROOT
 from tests.integration.deployment import System
 from tests.integration.shell import Shell
@@ -191,8 +193,9 @@ def test_a_rollback_says_what_there_is_to_go_back_to(prod: Prod) -> None:
     assert "error: prod-AggregateScoresByUser has no version 9. It has 1" in output
 
 
-def test_a_smoke_test_that_fails_says_how_to_look_and_to_go_back(system: System) -> None:
-    mapping = system.outputs["functions"]["AggregateScoresByUser"]["mapping_uuid"]
+@contextmanager
+def stopped(mapping: str) -> Iterator[None]:
+    """A mapping that is disabled meanwhile."""
     client = boto3.client("lambda")
 
     def state() -> str:
@@ -201,15 +204,40 @@ def test_a_smoke_test_that_fails_says_how_to_look_and_to_go_back(system: System)
     client.update_event_source_mapping(UUID=mapping, Enabled=False)
     try:
         eventually(lambda: state() == "Disabled", "the mapping disabled")
-        done = system.command("smoke", "--seconds", "2")
+        yield
     finally:
         client.update_event_source_mapping(UUID=mapping, Enabled=True)
         eventually(lambda: state() == "Enabled", "the mapping enabled")
 
+
+@pytest.mark.parametrize(
+    ("function", "remains"),
+    [
+        ("AggregateScoresByUser", "The score is deleted. Its total, counted later, is 0"),
+        ("ProcessKinesisRecords", "it waits in Demo-Stream"),
+    ],
+)
+def test_a_smoke_test_that_fails_says_how_to_go_back_and_what_it_leaves_goes_with_the_next_one(
+    system: System, function: str, remains: str
+) -> None:
+    tables: Any = boto3.resource("dynamodb")
+    records, totals = (tables.Table(system.table(name)) for name in ("GameScoreRecords", "GameScoresByUser"))
+
+    with stopped(system.outputs["functions"][function]["mapping_uuid"]):
+        done = system.command("smoke", "--seconds", "2")
+
     assert done.returncode == 1
     assert "error: The smoke test failed: a score that was sent did not reach its total in 2 s." in done.stderr
+    assert remains in done.stderr
     assert "See why: make logs STAGE=local" in done.stderr
     assert "Traceback" not in done.stderr
+
+    if function == "ProcessKinesisRecords":
+        eventually(lambda: "Item" in totals.get_item(Key={"Username": USERNAME}), "the score, stored and counted late")
+    done = system.command("smoke")
+    assert done.returncode == 0, done.stderr
+    assert "Item" not in records.get_item(Key={"RecordID": RECORD_ID}, ConsistentRead=True)
+    assert "Item" not in totals.get_item(Key={"Username": USERNAME}, ConsistentRead=True)
 
 
 def test_what_has_drifted_and_a_stream_that_is_new_are_put_right_by_a_deploy(prod: Prod) -> None:

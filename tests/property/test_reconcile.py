@@ -1,67 +1,149 @@
 """Whatever has drifted, and whatever the function does meanwhile, reconcile leaves every total equal to its sum.
 
-A seed decides what was lost, what was written by others, and what happens between any two of reconcile's requests.
+A seed decides which changes are lost, which requests fail, and what happens between any two of reconcile's requests.
+What somebody else writes into the tables is any attribute value at all.
 """
 
+from decimal import Decimal
 from random import Random
+from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from handlers.aggregate_scores_by_user.ledger import Transaction
-from handlers.shared import decimals
+from handlers.aggregate_scores_by_user.ledger import Entry, Transaction
+from handlers.shared import decimals, usernames
+from handlers.shared.errors import PoisonRecordError, RetryableError
 from handlers.shared.retrying import Patience
 from handlers.shared.workers import Workers
-from scripts.reconciliation import Reconciliation, Verdict
+from scripts.judgement import Judgement, Verdict
+from scripts.reconciliation import Reconciliation
+from scripts.score_tables import Item, Table
 from scripts.snapshot import Snapshot
 from tests.fakes.invocation import Function, InMemoryParking, ShuffledWorkers
-from tests.fakes.ledger import InMemoryLedger
-from tests.fakes.score_tables import InMemoryScoreTables
+from tests.fakes.score_tables import InMemoryScoreTables, OpenLedger
 from tests.fakes.stream import ARN, SourceTable, score_image
 from tests.property.test_histories import HISTORIES, histories
 from tests.property.world import played
 
 USERS = ["ann", "bob", "cid"]
+ATTRIBUTES = {
+    Table.RECORDS: ["Username", "Score"],
+    Table.LEDGER: ["Version", "Username", "Score", "ExpiresAt"],
+    Table.TOTALS: ["Score", "RecordCount", "Correction"],
+}
+
+numbers = st.sampled_from(["0", "-1", "7", "0.5", "1E+30", "-12345678901234567890.123456789012345678"])
+leaves: st.SearchStrategy[Any] = st.one_of(
+    st.builds(lambda text: {"S": text}, st.one_of(st.text(max_size=5), st.sampled_from(["", "ann", "x" * 3000]))),
+    st.builds(lambda number: {"N": number}, numbers),
+    st.builds(lambda data: {"B": data}, st.binary(max_size=3)),
+    st.sampled_from([{"NULL": True}, {"BOOL": False}]),
+    st.builds(lambda texts: {"SS": sorted(texts)}, st.sets(st.text(max_size=2), min_size=1, max_size=2)),
+    st.builds(lambda values: {"NS": sorted(values)}, st.sets(st.sampled_from(["1", "2"]), min_size=1)),
+    st.builds(lambda values: {"BS": sorted(values)}, st.sets(st.binary(max_size=2), min_size=1, max_size=2)),
+)
+attribute_values: st.SearchStrategy[Any] = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        st.builds(lambda values: {"L": values}, st.lists(inner, max_size=2)),
+        st.builds(lambda values: {"M": values}, st.dictionaries(st.text(max_size=2), inner, max_size=2)),
+    ),
+    max_leaves=3,
+)
 
 
-@settings(max_examples=HISTORIES // 6, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
-@given(histories, st.integers(0, 2**32 - 1))
+class Damage(NamedTuple):
+    """An attribute that somebody else wrote; None when it was removed."""
+
+    table: Table
+    pick: int
+    """Which of the table's items."""
+    attribute: str
+    value: Any
+
+
+damages = st.lists(
+    st.one_of(
+        *(
+            st.builds(Damage, st.just(table), st.integers(0, 4), st.sampled_from(names), st.none() | attribute_values)
+            for table, names in ATTRIBUTES.items()
+        )
+    ),
+    max_size=4,
+)
+every = settings(
+    max_examples=HISTORIES // 6, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+
+
+@every
+@given(histories, damages, st.integers(0, 2**32 - 1))
 def test_reconcile_repairs_any_drift_beside_a_running_function(
-    history: list[tuple[str, int, str, str]], seed: int
+    history: list[tuple[str, int, str, str]], damages: list[Damage], seed: int
 ) -> None:
     note(f"seed {seed}")
     world = World(played(history, first_sequence_number=10**22), Random(seed))
     world.lose_some_changes()
     world.write_what_is_not_yours()
+    world.send_test_events()
+    for damage in damages:
+        world.damage(damage)
 
-    beside = world.reconcile(changes=world.random.randrange(12))
+    beside = world.reconcile(changes=world.random.randrange(12), mishaps=world.random.randrange(6))
     world.drain()
 
     # Whoever kept still was judged, and repaired; the quiet pass is left with the others alone.
     if world.changes_made == 0:
-        assert beside.unjudged == beside.left == 0
-        assert world.counted() == world.table.sums()
+        assert beside.judgement is Judgement.EXACT
+        assert world.counted() == world.sums()
     quiet = world.reconcile(changes=0)
-    assert (quiet.left, quiet.unjudged) == (0, 0)
-    assert world.counted() == world.table.sums()
-    assert world.reconcile(changes=0).in_drift == 0
+    assert (quiet.judgement, quiet.left, quiet.unjudged, quiet.tests) == (Judgement.EXACT, 0, 0, 0)
+    assert world.counted() == world.sums()
+    again = world.reconcile(changes=0)
+    assert (again.in_drift, again.tests) == (0, 0)
+
+    world.change_everything()
+    assert world.counted() == world.sums(), "a repaired entry must not outrank the changes to come"
 
     world.replay_everything()
     world.reconcile(changes=0)
-    assert world.counted() == world.table.sums()
+    assert world.counted() == world.sums()
 
 
-@settings(max_examples=HISTORIES // 6, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+@every
+@given(histories, damages, st.integers(0, 2**32 - 1))
+def test_reconcile_calls_exact_what_is_exact_and_nothing_else(
+    history: list[tuple[str, int, str, str]], damages: list[Damage], seed: int
+) -> None:
+    note(f"seed {seed}")
+    world = World(played(history, first_sequence_number=10**22), Random(seed))
+    world.drain()
+    if world.random.random() < 0.2:
+        world.write_what_is_not_yours()
+    world.send_test_events()
+    for damage in damages:
+        world.damage(damage)
+    tests = world.tests()
+
+    verdict = world.reconcile(changes=0, fix=False)
+
+    is_exact = world.counted() == world.sums(tests) and not world.is_damaged()
+    assert verdict.judgement is (Judgement.EXACT if is_exact else Judgement.WRONG)
+    assert verdict.tests == len(tests)
+
+
+@every
 @given(histories, st.integers(0, 2**32 - 1))
 def test_reconcile_breaks_nothing_that_is_only_on_its_way(history: list[tuple[str, int, str, str]], seed: int) -> None:
     note(f"seed {seed}")
     world = World(played(history, first_sequence_number=10**22), Random(seed))
     world.drain()
 
-    world.reconcile(changes=world.random.randrange(12))
+    world.reconcile(changes=world.random.randrange(12), mishaps=world.random.randrange(6))
     world.drain()
 
-    assert world.counted() == world.table.sums()
+    assert world.counted() == world.sums()
 
 
 class World:
@@ -71,7 +153,7 @@ class World:
         self.table = table
         self.random = random
         self.changes_made = 0
-        self._ledger = InMemoryLedger()
+        self._ledger = OpenLedger()
         self._tables = InMemoryScoreTables(table, self._ledger)
         self._done = 0
 
@@ -94,9 +176,44 @@ class World:
             if self.random.random() < 0.1:
                 del self._ledger.entries[record_id]
 
-    def reconcile(self, changes: int) -> Verdict:
-        """Reconcile with FIX=1 while so many changes are made and counted."""
-        left = [changes]
+    def send_test_events(self) -> None:
+        """Invoke the function by hand, with records that may exist and may not: no stream of the table sends these."""
+        for number in range(self.random.randrange(3)):
+            record_id = self.random.randint(1, 8)
+            image = score_image(record_id, self.random.choice([*USERS, "Jane Doe"]), str(self.random.randrange(5)))
+            record: Any = {
+                "eventID": f"test-{number}",
+                "eventName": "INSERT",
+                "eventSource": "aws:dynamodb",
+                "dynamodb": {
+                    "Keys": {"RecordID": {"N": str(record_id)}},
+                    "NewImage": image,
+                    "SequenceNumber": str(111 + number),
+                },
+            }
+            self._function().invoke([record])
+
+    def damage(self, damage: Damage) -> None:
+        """Write an attribute of an item; of the score records, so that the stream does not tell."""
+        items = self._tables.items(damage.table)
+        keys = [*sorted(items), "4711" if damage.table is not Table.TOTALS else "eve"]
+        key = keys[damage.pick % len(keys)]
+        name = "Username" if damage.table is Table.TOTALS else "RecordID"
+        item: dict[str, Any] = {name: {"S" if name == "Username" else "N": key}} | items.get(key, {})
+        if damage.value is None:
+            item.pop(damage.attribute, None)
+        else:
+            item[damage.attribute] = damage.value
+        if damage.table is Table.RECORDS:
+            self.table.items[int(key)] = item
+        elif damage.table is Table.LEDGER:
+            self._ledger.foreign_entries[key] = item
+        else:
+            self._ledger.foreign_totals[key] = item
+
+    def reconcile(self, changes: int, mishaps: int = 0, *, fix: bool = True) -> Verdict:
+        """Reconcile while so many changes are made and counted, and so many writes conflict, or lose their answer."""
+        left, failing = [changes], [mishaps]
 
         def between(_: Transaction | None = None) -> None:
             if left[0] and self.random.random() < 0.2:
@@ -105,15 +222,27 @@ class World:
             if self.random.random() < 0.5:
                 self._deliver(self.random.randint(1, 3))
 
-        self._tables.between = self._ledger.before = between
+        def fail(_: Transaction | None = None) -> None:
+            if failing[0] and self.random.random() < 0.5:
+                failing[0] -= 1
+                raise RetryableError("TransactionConflict, or no answer")
+
+        def before(transaction: Transaction | None = None) -> None:
+            between(transaction)
+            fail(transaction)
+
+        self._tables.between = between
+        self._ledger.before = self._tables.before = before
+        self._ledger.after = self._tables.after = fail
         try:
-            return self._reconciliation(ShuffledWorkers(self.random)).run(fix=True)
+            return self._reconciliation(ShuffledWorkers(self.random)).run(fix=fix)
         finally:
             self.drain()
 
     def drain(self) -> None:
         """Let the function count everything."""
-        self._ledger.before = lambda _: None
+        for hooks in self._ledger, self._tables:
+            hooks.before = hooks.after = lambda _=None: None
         self._tables.between = lambda: None
         self._deliver(len(self.table.stream))
 
@@ -123,10 +252,57 @@ class World:
         if records:
             assert self._function().invoke(records) == {"batchItemFailures": []}
 
-    def counted(self) -> dict[str, tuple[object, int]]:
+    def change_everything(self) -> None:
+        """Give each record that the tables know another score, and count it."""
+        for record_id in {*self._tables.items(Table.RECORDS), *self._tables.items(Table.LEDGER)}:
+            self.table.put(int(record_id), score_image(int(record_id), self.random.choice(USERS), "3"))
+        self.drain()
+
+    def counted(self) -> dict[str, tuple[object, object]]:
         """The totals, but for users without records, who must read 0."""
-        assert all(score == 0 for score, records in self._ledger.totals.values() if records == 0)
-        return {username: total for username, total in self._ledger.totals.items() if total[1]}
+        totals = {user: _numbers(item) for user, item in self._tables.items(Table.TOTALS).items()}
+        return {user: total for user, total in totals.items() if total != (0, 0)}
+
+    def sums(self, tests: dict[str, Entry] | None = None) -> dict[str, tuple[Decimal, int]]:
+        """By user, the sum over the records, and over these test entries."""
+        sums: dict[str, tuple[Decimal, int]] = {}
+        scores = [score for image in self.table.items.values() if (score := _score(image))]
+        scores += [(entry.username, entry.score) for entry in (tests or {}).values() if entry.username is not None]
+        for username, number in scores:
+            sum_, records = sums.get(username, (decimals.ZERO, 0))
+            sums[username] = decimals.add(sum_, number), records + 1
+        return sums
+
+    def tests(self) -> dict[str, Entry]:
+        """Living entries of test events without a record."""
+        records = self._tables.items(Table.RECORDS)
+        found = {}
+        for record_id, item in self._tables.items(Table.LEDGER).items():
+            score = _score(item)
+            is_sound = "ExpiresAt" not in item
+            if score and is_sound and record_id not in records and item.get("Version", {}).get("S", "").startswith("#"):
+                found[record_id] = Entry("#", *score)
+        return found
+
+    def is_damaged(self) -> bool:
+        """Whether an entry is none, does not say what its record does, or keeps its record from being counted."""
+        records, entries = self._tables.items(Table.RECORDS), self._tables.items(Table.LEDGER)
+        tests = self.tests()
+        for record_id in records.keys() | entries.keys() - tests.keys():
+            entry = entries.get(record_id, {})
+            if _score(records.get(record_id, {})) != _score(entry):
+                return True
+        for entry in entries.values():
+            version = entry.get("Version", {}).get("S")
+            if version is None or (_score(entry) is None and ("Username" in entry or "Score" in entry)):
+                return True
+            if _score(entry) and "ExpiresAt" in entry:
+                return True
+            label, _, number = version.partition("#")
+            is_ours = label == ARN.rpartition("/")[2] and number[:40].isdigit() and number[:40].isascii()
+            if version > ARN.rpartition("/")[2] and not (is_ours and len(number) >= 40):
+                return True
+        return False
 
     def _change(self) -> None:
         self.changes_made += 1
@@ -140,9 +316,10 @@ class World:
         batch = self.table.stream[self._done : self._done + records]
         self._done += len(batch)
         if batch:
-            hook, self._ledger.before = self._ledger.before, lambda _: None
+            before, after = self._ledger.before, self._ledger.after
+            self._ledger.before = self._ledger.after = lambda _: None
             assert self._function().invoke(batch) == {"batchItemFailures": []}
-            self._ledger.before = hook
+            self._ledger.before, self._ledger.after = before, after
 
     def _function(self) -> Function:
         return Function(self._ledger, InMemoryParking(), self.random)
@@ -158,4 +335,20 @@ class World:
             patience=lambda: Patience(lambda: 1.0, lambda _: None, self.random.random),
             pause=lambda: None,
             tell=lambda _: None,
+            new_id=lambda: f"correction {self.random.getrandbits(64)}",
         )
+
+
+def _score(item: Item) -> tuple[str, Decimal] | None:
+    """Who has which score by an item; None when that is nobody."""
+    try:
+        return usernames.check(item["Username"]["S"]), decimals.parse(item["Score"]["N"])
+    except (KeyError, ValueError, PoisonRecordError):
+        return None
+
+
+def _numbers(item: Item) -> tuple[object, object]:
+    """A total as it reads; what is no number as it is."""
+    found = [item.get(name) or {} for name in ("Score", "RecordCount")]
+    score, records = (Decimal(each["N"]) if "N" in each else str(each) for each in found)
+    return score, records

@@ -1,6 +1,6 @@
 // Reconcile: check the totals, see the verdict and any drift, repair.
 import { ask } from "./api.js";
-import { byId, confirmed, count, el, isOpen, say, table, trying } from "./dom.js";
+import { byId, confirmed, el, isOpen, say, table, trying } from "./dom.js";
 import { untilOver } from "./job.js";
 
 let looking = false;
@@ -9,17 +9,22 @@ let looking = false;
 function show(job) {
   byId("reconcile-lines").replaceChildren(...job.lines.map((/** @type {string} */ line) => el("li", {}, line)));
   if (job.state === "running") say(byId("reconcile-verdict"), `Running: ${job.lines[job.lines.length - 1] ?? "..."}`);
+  if (job.state !== "done") byId("reconcile-verdict").dataset.state = "unknown";
   if (job.state === "failed") say(byId("reconcile-verdict"), "");
   if (job.state === "done") showVerdict(job.result);
 }
 
+/** Mark and colour of each verdict: what is not known is shown as neither well nor wrong. */
+const VERDICTS = { exact: ["✓", "flowing"], wrong: ["!", "blocked"], "not judged": ["?", "unknown"] };
+
 /** @param {any} result see _reconcile in app.py */
-function showVerdict({ in_drift, left, unjudged, findings }) {
-  const drift = in_drift ? `! ${count(in_drift, "user")} in drift, ${in_drift - left} repaired.` : "✓ No drift: every total is the sum over its records.";
-  say(byId("reconcile-verdict"), drift + (unjudged ? ` Not judged, as they never kept still: ${unjudged}. Try again at a quieter time.` : ""));
-  byId("reconcile-verdict").dataset.state = left ? "blocked" : "flowing";
+function showVerdict({ verdict, told, findings }) {
+  const [mark, state] = VERDICTS[/** @type {keyof typeof VERDICTS} */ (verdict)];
+  say(byId("reconcile-verdict"), `${mark} ${told}`);
+  byId("reconcile-verdict").dataset.state = state;
   byId("findings").replaceChildren(findings.length ? table("What has drifted", ["User", "Record", "Cause", "Is", "Should be", "Repaired"],
-    findings.map((/** @type {any} */ each) => [each.username, each.record_id ?? "the total", each.cause, each.present, each.expected, each.repaired ? "yes" : "no"])) : "");
+    findings.map((/** @type {any} */ each) => [each.username ?? "unknown", each.record_id ?? "the total", each.cause, each.present, each.expected,
+      each.repaired ? (each.is_test ? "taken back" : "yes") : "no"])) : "");
 }
 
 async function watch() {

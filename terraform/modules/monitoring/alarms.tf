@@ -166,9 +166,10 @@ locals {
       thresholds = { for key in keys(local.operation_dimensions) : key => var.thresholds.system_errors }
     }
 
-    # Between two runs of reconcile nothing is known, so the last verdict stands.
+    # Between two runs of reconcile nothing is known, so the last verdict stands. A run that could not judge everything
+    # and found nothing wrong publishes no Drift: it neither raises nor ends this alarm, but the next one.
     drift = {
-      meaning    = "Totals are not the sums over their records, as the last reconcile has found and not repaired."
+      meaning    = "Totals are not the sums over their records, as the last reconcile that could judge has found and not repaired."
       namespace  = local.own_namespace
       metric     = "Drift"
       statistic  = "Maximum"
@@ -177,6 +178,18 @@ locals {
       missing    = "ignore"
       dimensions = { GameScoresByUser = { Stage = var.stage } }
       thresholds = { GameScoresByUser = var.thresholds.drift }
+    }
+
+    not-judged = {
+      meaning    = "The last reconcile could not judge every total: whether they are the sums over their records is not known."
+      namespace  = local.own_namespace
+      metric     = "NotJudged"
+      statistic  = "Maximum"
+      period     = 300
+      periods    = 1
+      missing    = "ignore"
+      dimensions = { GameScoresByUser = { Stage = var.stage } }
+      thresholds = { GameScoresByUser = var.thresholds.not_judged }
     }
   }
 

@@ -153,8 +153,11 @@ locals {
           ]
         },
         {
-          title   = "Users in drift"
-          metrics = [[local.own_namespace, "Drift", "Stage", var.stage, { stat = "Maximum" }]]
+          title = "Reconcile: users in drift, and what could not be judged"
+          metrics = [
+            [local.own_namespace, "Drift", "Stage", var.stage, { stat = "Maximum", label = "in drift" }],
+            [local.own_namespace, "NotJudged", "Stage", var.stage, { stat = "Maximum", label = "not judged" }],
+          ]
         },
       ]
     },

@@ -66,6 +66,7 @@ variable "thresholds" {
     table_throttles: throttled reads, and writes, of a table in 5 minutes, 3 times running. None: short ones are retried; longer ones are a hot key or a quota.
     system_errors: DynamoDB's own failures of an operation in 5 minutes. 10: single ones are retried at once.
     drift: users whose total is wrong at the end of `make reconcile`. None: that is the promise of the system.
+    not_judged: records and totals that changed so often that `make reconcile` could not judge them. None: it is run at quiet hours.
   EOT
   type = object({
     errors                 = optional(number, 0)
@@ -80,6 +81,7 @@ variable "thresholds" {
     table_throttles        = optional(number, 0)
     system_errors          = optional(number, 10)
     drift                  = optional(number, 0)
+    not_judged             = optional(number, 0)
   })
   default  = {}
   nullable = false

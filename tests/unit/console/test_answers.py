@@ -12,13 +12,15 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 from scripts.command import UserError
-from scripts.console import items
+from scripts.console import app, items
 from scripts.console.flow import Flow, from_summaries, verdict
 from scripts.console.job import Job
 from scripts.console.problems import Problem, RefusedError
 from scripts.console.recent import Recent, decode
 from scripts.deployed import Deployed, NotDeployedError
+from scripts.judgement import Verdict
 from scripts.logs import Line
+from scripts.snapshot import Finding
 from scripts.status import Alarm, EventSource, Failures, Resource, Status
 from tests.fakes.discarded import KEY, kinesis_invocation_record
 from tests.simulation.stream import kinesis_record
@@ -427,3 +429,30 @@ def test_a_time_that_is_none_is_told(serve: Serve, deployment: Deployed) -> None
     answer = serve(deployment).ask("GET", "/api/functions/AggregateScoresByUser/metrics?since=yesterday")
 
     assert (answer.status_code, "is no time" in answer.text) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (Verdict(0, 0, 0, 1), "No drift: every total is the sum over its records. Test events counted"),
+        (Verdict(0, 0, 3, 0), "Not judged: whether every total is exact is not known."),
+        (Verdict(2, 1, 0, 0), "Wrong: 2 users in drift, 1 repaired."),
+    ],
+)
+def test_reconcile_is_answered_with_its_verdict_in_words_and_as_a_value(
+    found: Verdict, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finding = Finding("ann", None, "the total is not the ledger's sum", "1 1", "2 1", False, False)
+
+    def reconcile(_: Deployed, on_finding: Callable[[Finding], None], **__: Any) -> Verdict:
+        on_finding(finding)
+        return found
+
+    monkeypatch.setattr(app, "reconcile", reconcile)
+    system: Any = None
+
+    answer = app._reconcile(system, False, 1, lambda _: None, publish=False)
+
+    assert answer["told"].startswith(told)
+    assert (answer["verdict"], answer["findings"]) == (found.judgement, [finding._asdict()])
+    json.dumps(answer)

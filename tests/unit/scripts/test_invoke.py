@@ -13,7 +13,7 @@ from handlers.aggregate_scores_by_user import change
 from handlers.shared.errors import PoisonRecordError
 from scripts import invoke as module
 from scripts.command import UserError
-from scripts.invoke import EVENTS, Report, describe, find_report, invoke, read_event
+from scripts.invoke import EVENTS, Report, changes_totals, describe, find_report, invoke, read_event, warning
 from tests.fakes.stream import TABLE_ARN
 
 TEXT_REPORT = (
@@ -125,3 +125,25 @@ def test_the_named_events_say_what_their_names_say() -> None:
     assert len({change.parse(record, 0, TABLE_ARN).record_id for record in records("batch")}) == 100
     with pytest.raises(PoisonRecordError):
         change.parse(records("poison")[0], 0, TABLE_ARN)
+
+
+@pytest.mark.parametrize(
+    ("function", "event", "changes"),
+    [
+        ("AggregateScoresByUser", "score", True),
+        ("AggregateScoresByUser", "batch", True),
+        ("AggregateScoresByUser", "delete", False),
+        ("ProcessKinesisRecords", "stream", False),
+    ],
+)
+def test_who_is_about_to_change_totals_by_a_test_event_is_told_and_how_to_take_it_back(
+    function: str, event: str, changes: bool
+) -> None:
+    assert changes_totals(function, read_event(event)) is changes
+    assert "make reconcile FIX=1, or" in warning("local")
+    assert warning("dev").count("STAGE=dev") == 2
+
+
+@pytest.mark.parametrize("event", [b"[]", b"{}", b'{"Records": 1}', b'{"Records": [1]}'])
+def test_an_event_that_is_no_batch_changes_no_totals(event: bytes) -> None:
+    assert not changes_totals("AggregateScoresByUser", event)
