@@ -19,8 +19,8 @@ from typing import Any, TextIO
 import boto3
 import psutil
 import typer
-from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
+from scripts import leftovers
 from scripts.command import UserError
 from scripts.stage import TERRAFORM, Stage
 
@@ -32,6 +32,7 @@ _TAINTED = (
     "replace_because_tainted"  # https://developer.hashicorp.com/terraform/internals/json-format#change-representation
 )
 _SURVIVOR_SECONDS = 600.0
+_RECOVERIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,10 @@ class Terraform:
         """
         self._given = out.resolve() if out else None
         code, self._text = self._plan(destroy, lock=lock, refresh=refresh)
-        if lock and not destroy and self.recover(keep_tainted=keep_tainted):
+        # Once something is taken back, a plan may know of more: of a mapping, once its function is in the state.
+        for _ in range(_RECOVERIES if lock and not destroy else 0):
+            if not self.recover(keep_tainted=keep_tainted):
+                break
             code, self._text = self._plan(destroy, lock=lock, refresh=refresh)
         self._print(show)
         return code == _CHANGES
@@ -213,7 +217,9 @@ class Terraform:
                 code = self._run("apply", "-input=false", str(self._plan_file), stderr=errors)
             except KeyboardInterrupt:
                 self._repeat(errors)
-                self._adopt_streams()
+                # A destroy, too, shall know of all that was made.
+                known = self._captured("state", "list")[1].splitlines()
+                self._import_leftovers([change for change in self.changes() if change.address not in known])
                 raise
             told = self._repeat(errors)
         if "Saved plan is stale" in told:
@@ -234,47 +240,38 @@ class Terraform:
         return told
 
     def recover(self, *, keep_tainted: bool = True) -> bool:
-        """Take back what an interrupted deploy has left half-made, so that the next plan goes on with it.
+        """Take back what an interrupted deploy has left, so that the next plan goes on with it.
 
-        - A stream outside the state is imported: see `_adopt_streams`.
+        - What the saved plan would create, and exists, is imported: see scripts/leftovers.py.
         - What holds data, is tainted and is ready to use is untainted, and so updated rather than replaced. Nothing
           is lost by that, whether or not somebody has written to it meanwhile. `keep_tainted=False` leaves it tainted.
 
         Returns whether the state was changed: the plan that showed what to take back is then stale.
         """
-        recovered = self._adopt_streams()
+        recovered = self._import_leftovers(self.changes())
         for change in self.changes() if keep_tainted else []:
-            if change.is_tainted and change.type in HOLDS_DATA and is_ready(change):
+            if change.is_tainted and change.type in HOLDS_DATA and leftovers.is_ready(change.type, change.before):
                 typer.echo(
                     f"{change.address} is there, though its creation was interrupted. It is kept, and completed."
                 )
-                code, output = self._captured("untaint", change.address)
-                if code != 0:
-                    raise UserError(f"terraform untaint failed.\n{output}")
+                self._change_state("untaint", change.address)
                 recovered = True
         return recovered
 
-    def _adopt_streams(self) -> bool:
-        """Import each stream that the saved plan would create, and that exists.
+    def _import_leftovers(self, changes: Sequence[Change]) -> bool:
+        imported = False
+        for change in changes:
+            found = leftovers.find(change.type, change.after) if change.actions == ["create"] else None
+            if found:
+                typer.echo(f"Taking over {change.address} ({found}), which an interrupted deploy has left.")
+                self._change_state("import", "-input=false", f"-var-file={self._root.var_file}", change.address, found)
+                imported = True
+        return imported
 
-        An interrupt while the provider waits for a new stream leaves the stream outside the state (5.100.0 notes
-        its id only after the wait), where neither a deploy nor a destroy could go on. The stream's tags, which it
-        has had since its creation, tell ours from another's.
-        """
-        adopted = False
-        for change in self.changes():
-            if change.type != "aws_kinesis_stream" or change.actions != ["create"]:
-                continue
-            name = change.after["name"]
-            if _stream_tags(name) == change.after["tags_all"]:
-                typer.echo(f"Taking over {name}, which an interrupted deploy has left.")
-                code, output = self._captured(
-                    "import", "-input=false", f"-var-file={self._root.var_file}", change.address, name
-                )
-                if code != 0:
-                    raise UserError(f"terraform import failed.\n{output}")
-                adopted = True
-        return adopted
+    def _change_state(self, command: str, *arguments: str) -> None:
+        code, output = self._captured(command, *arguments)
+        if code != 0:
+            raise UserError(f"terraform {command} failed.\n{output}")
 
     def _forget_stale_lock(self) -> None:
         """Remove the lock that a killed command left in the local state, which is this folder's alone.
@@ -443,26 +440,3 @@ def _set_by_code(plan: Mapping[str, Any], address: str) -> set[str]:
         if (resource["type"], resource["name"]) == (kind, name):
             return set(resource.get("expressions", {}))
     return set()
-
-
-def is_ready(change: Change) -> bool:
-    """Whether a table, stream or bucket that a plan would replace exists and can be used; waits while it is made."""
-    try:
-        if change.type == "aws_kinesis_stream":
-            boto3.client("kinesis").get_waiter("stream_exists").wait(StreamName=change.before["name"])
-        elif change.type == "aws_dynamodb_table":
-            boto3.client("dynamodb").get_waiter("table_exists").wait(TableName=change.before["name"])
-        else:
-            boto3.client("s3").head_bucket(Bucket=change.before["bucket"])
-    except (WaiterError, ClientError, BotoCoreError):
-        return False
-    return True
-
-
-def _stream_tags(name: str) -> dict[str, str] | None:
-    """The tags of a stream; None when there is no such stream."""
-    kinesis = boto3.client("kinesis")
-    try:
-        return {tag["Key"]: tag["Value"] for tag in kinesis.list_tags_for_stream(StreamName=name)["Tags"]}
-    except kinesis.exceptions.ResourceNotFoundException:
-        return None

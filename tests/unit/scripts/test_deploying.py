@@ -24,7 +24,7 @@ from scripts.deploy import look, refuse_concurrency, refuse_losses, refuse_other
 from scripts.deployed import NotDeployedError
 from scripts.destroy import full_buckets, refuse_protected
 from scripts.stage import Stage, resolve
-from scripts.terraform import Change, OneInterrupt, Terraform, is_ready
+from scripts.terraform import Change, OneInterrupt, Terraform
 
 TABLE = "module.score_records.aws_dynamodb_table.this"
 
@@ -93,25 +93,6 @@ def test_a_real_plan_of_a_tainted_stream_is_recognised(monkeypatch: pytest.Monke
     tainted = [each.address for each in terraform.changes() if each.is_tainted]
 
     assert tainted == [STREAM]
-
-
-@mock_aws
-def test_a_half_made_resource_is_ready_once_it_exists_and_not_before() -> None:
-    table, stream = half_made(TABLE, name="scores"), half_made(STREAM, name="Demo-Stream")
-    bucket = half_made("module.failure_store.aws_s3_bucket.this", bucket="failures")
-    boto3.client("dynamodb").create_table(
-        TableName="scores",
-        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    boto3.client("kinesis").create_stream(StreamName="Demo-Stream", ShardCount=1)
-    boto3.client("s3").create_bucket(Bucket="failures")
-
-    assert is_ready(table)
-    assert is_ready(stream)
-    assert is_ready(bucket)
-    assert not is_ready(half_made("module.failure_store.aws_s3_bucket.this", bucket="gone"))
 
 
 def test_a_deploy_that_would_reserve_more_than_the_account_has_is_refused(account_settings: Stubber) -> None:
