@@ -217,9 +217,7 @@ class Terraform:
                 code = self._run("apply", "-input=false", str(self._plan_file), stderr=errors)
             except KeyboardInterrupt:
                 self._repeat(errors)
-                # A destroy, too, shall know of all that was made.
-                known = self._captured("state", "list")[1].splitlines()
-                self._import_leftovers([change for change in self.changes() if change.address not in known])
+                self._import_leftovers()  # a destroy, too, shall know of all that was made
                 raise
             told = self._repeat(errors)
         if "Saved plan is stale" in told:
@@ -248,7 +246,7 @@ class Terraform:
 
         Returns whether the state was changed: the plan that showed what to take back is then stale.
         """
-        recovered = self._import_leftovers(self.changes())
+        recovered = self._import_leftovers()
         for change in self.changes() if keep_tainted else []:
             if change.is_tainted and change.type in HOLDS_DATA and leftovers.is_ready(change.type, change.before):
                 typer.echo(
@@ -258,13 +256,18 @@ class Terraform:
                 recovered = True
         return recovered
 
-    def _import_leftovers(self, changes: Sequence[Change]) -> bool:
+    def _import_leftovers(self) -> bool:
+        created = [change for change in self.changes() if change.actions == ["create"]]
+        found = {change.address: leftovers.find(change.type, change.after) for change in created}
+        if not any(found.values()):
+            return False
+        # What another apply, or a part of this one, has made since the plan is in the state already.
+        known = set(self._captured("state", "list")[1].splitlines())
         imported = False
-        for change in changes:
-            found = leftovers.find(change.type, change.after) if change.actions == ["create"] else None
-            if found:
-                typer.echo(f"Taking over {change.address} ({found}), which an interrupted deploy has left.")
-                self._change_state("import", "-input=false", f"-var-file={self._root.var_file}", change.address, found)
+        for address, id_ in found.items():
+            if id_ and address not in known:
+                typer.echo(f"Taking over {address} ({id_}), which an interrupted deploy has left.")
+                self._change_state("import", "-input=false", f"-var-file={self._root.var_file}", address, id_)
                 imported = True
         return imported
 
