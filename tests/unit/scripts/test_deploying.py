@@ -95,6 +95,57 @@ def test_a_real_plan_of_a_tainted_stream_is_recognised(monkeypatch: pytest.Monke
     assert tainted == [STREAM]
 
 
+class Recovering:
+    """A Terraform whose last plan is `plans/tainted.json`, with a table to create, and what it is told to do."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, exists: bool = True, state: str = "") -> None:
+        plan = json.loads((Path(__file__).parent / "plans" / "tainted.json").read_text())
+        created = {"actions": ["create"], "before": None, "after": {"name": "scores"}}
+        plan["resource_changes"].append({"address": TABLE, "type": "aws_dynamodb_table", "change": created})
+        self.ran: list[tuple[str, ...]] = []
+        self.terraform = Terraform(prod(), "bucket")
+        monkeypatch.setattr(self.terraform, "_shown", lambda: plan)
+        monkeypatch.setattr(self.terraform, "_captured", lambda *arguments: self._run(state, *arguments))
+        monkeypatch.setattr("scripts.leftovers.find", lambda *_: "found" if exists else None)
+        monkeypatch.setattr("scripts.leftovers.is_ready", lambda *_: exists)
+
+    def _run(self, state: str, *arguments: str) -> tuple[int, str]:
+        self.ran.append((arguments[0], *arguments[-2:]))
+        return 0, state
+
+    @property
+    def state_changes(self) -> list[tuple[str, ...]]:
+        return [each for each in self.ran if each[0] != "state"]
+
+
+def test_what_exists_is_imported_and_what_is_half_made_is_untainted(monkeypatch: pytest.MonkeyPatch) -> None:
+    recovering = Recovering(monkeypatch)
+
+    assert recovering.terraform.recover()
+
+    mapping = "module.stream_trigger.aws_lambda_event_source_mapping.this"
+    assert recovering.state_changes == [("import", TABLE, "found"), ("untaint", "untaint", STREAM)]
+    assert mapping not in str(recovering.ran), "a replacement is no leftover"
+
+
+def test_what_is_in_the_state_already_is_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    recovering = Recovering(monkeypatch, state=f"module.other.this\n{TABLE}")
+
+    assert not recovering.terraform.recover(keep_tainted=False)
+
+    assert recovering.state_changes == []
+
+
+def test_what_is_not_there_or_not_ready_is_left_to_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    recovering = Recovering(monkeypatch, exists=False)
+
+    assert not recovering.terraform.recover()
+
+    assert recovering.ran == []
+    with pytest.raises(UserError, match=STREAM):
+        refuse_losses(recovering.terraform.changes())
+
+
 def test_a_deploy_that_would_reserve_more_than_the_account_has_is_refused(account_settings: Stubber) -> None:
     limits = {"ConcurrentExecutions": 10, "UnreservedConcurrentExecutions": 10}
     account_settings.add_response("get_account_settings", {"AccountLimit": limits})
