@@ -42,11 +42,11 @@ endif
 bootstrap: $(VENV) terraform-ready ## Prepare an AWS account for a stage (GITHUB=<owner>/<name> CONFIRM=<account>; docs/ci.md)
 	@$(RUN) scripts.bootstrap --stage "$(STAGE)" $(call options,GITHUB OIDC_PROVIDER PULL_REQUESTS CONFIRM)
 
-deploy: $(VENV) terraform-ready package ## Deploy a stage, by default to a local cloud on this machine (ALLOW_DATA_LOSS=1)
-	@$(RUN) scripts.deploy --stage "$(STAGE)" $(if $(ALLOW_DATA_LOSS),--allow-data-loss)
+deploy: $(VENV) terraform-ready package ## Deploy a stage, by default to a local cloud on this machine (PLAN=<file> CONFIRM=<stage> ALLOW_DATA_LOSS=1)
+	@$(RUN) scripts.deploy --stage "$(STAGE)" $(call options,PLAN CONFIRM) $(if $(ALLOW_DATA_LOSS),--allow-data-loss)
 
-plan: $(VENV) terraform-ready package ## Show what deploy would change
-	@$(RUN) scripts.plan --stage "$(STAGE)"
+plan: $(VENV) terraform-ready package ## Show what deploy would change (PLAN=<file> to save it, for deploy)
+	@$(RUN) scripts.plan --stage "$(STAGE)" $(call options,PLAN)
 
 drift: $(VENV) terraform-ready package ## Fail when something deployed was changed by hand
 	@$(RUN) scripts.drift --stage "$(STAGE)"

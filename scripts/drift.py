@@ -6,7 +6,7 @@ import sys
 import typer
 
 from scripts.command import run
-from scripts.deploy import reach
+from scripts.deploy import look
 from scripts.stage import resolve
 
 _DRIFT = 2
@@ -15,10 +15,11 @@ _DRIFT = 2
 def main(stage: str = typer.Option("local", help="local, dev or prod")) -> None:
     """Find what was changed behind Terraform's back and a deploy would change back; exit code 2 when there is some.
 
-    What is in the code but not deployed yet is no drift: `make plan` shows it.
+    What is in the code but not deployed yet is no drift: `make plan` shows it. Nothing is written.
     """
     target = resolve(stage, os.environ)
-    found = reach(target).drift()
+    terraform = look(target)
+    found = terraform.drift()
     if not found:
         typer.echo("No drift: nothing that is deployed was changed by hand.")
         return

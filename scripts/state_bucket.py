@@ -22,17 +22,26 @@ def name(stage: Stage, account: str) -> str:
     return os.environ.get("STATE_BUCKET") or f"stream-processing-tfstate-{account}-{stage.region}"
 
 
+def find(stage: Stage, account: str) -> str | None:
+    """The name of the bucket; None when it does not exist. Raises UserError when it belongs to somebody else."""
+    bucket = name(stage, account)
+    try:
+        boto3.client("s3").head_bucket(Bucket=bucket, ExpectedBucketOwner=account)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "404":
+            return None
+        raise UserError(
+            f"The state bucket {bucket} is not ours to use: {error}. Name another: STATE_BUCKET=..."
+        ) from error
+    return bucket
+
+
 def ensure(stage: Stage, account: str) -> str:
     """Make the bucket, or bring the one that is there into order; returns its name."""
-    bucket = name(stage, account)
-    s3 = boto3.client("s3")
-    try:
-        s3.head_bucket(Bucket=bucket, ExpectedBucketOwner=account)
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "404":
-            raise UserError(
-                f"The state bucket {bucket} is not ours to use: {error}. Name another: STATE_BUCKET=..."
-            ) from error
+    bucket = find(stage, account)
+    if bucket is None:
+        bucket = name(stage, account)
+        s3 = boto3.client("s3")
         where = (
             {} if stage.region == _US_EAST_1 else {"CreateBucketConfiguration": {"LocationConstraint": stage.region}}
         )

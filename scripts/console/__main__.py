@@ -3,6 +3,7 @@
 import logging
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 from waitress.server import create_server
 
 from localcloud.cloud import HOST
@@ -10,6 +11,7 @@ from scripts.command import UserError, run
 from scripts.console.app import create_app
 from scripts.console.connection import LiveConnection
 from scripts.console.guard import token
+from scripts.deployed import PartlyDeployedError
 
 _THREADS = 12
 
@@ -19,8 +21,18 @@ def main(
     port: int = typer.Option(4580, min=1, max=65535, help="port of 127.0.0.1 to serve it on"),
     allow_writes: bool = typer.Option(False, "--allow-writes", help="let the page change a stage other than local"),
 ) -> None:
-    """Serve one page that shows a stage, until Ctrl-C."""
+    """Serve one page that shows a stage, until Ctrl-C.
+
+    Of a stage that is not deployed, or not within reach, the page says so, and shows the stage once that changes. A
+    stage that is partly deployed does not change by itself.
+    """
     connection = LiveConnection(stage)
+    try:
+        connection.system()
+    except PartlyDeployedError:
+        raise
+    except (UserError, BotoCoreError, ClientError):
+        pass
     found = connection.stage
     secret = token(found.folder / "console" / f"{stage}.token")
     app = create_app(connection, port=port, token=secret, writes=found.is_local or allow_writes)

@@ -16,18 +16,21 @@ tables = {
 # A week to mend a consumer before records are lost.
 stream = { retention_hours = 168 }
 
-# What is kept free for these functions is not taken by others of the account, and what goes wrong here does not take
-# the others' share. A mapping uses one execution for each shard and parallel batch, and a rollback or a redrive one more;
-# 20 leaves room to grow the stream. AWS asks that 100 of an account's executions stay unreserved.
-process_kinesis_records = { reserved_concurrency = 20 }
+# No executions are reserved for the functions: a new AWS account has 10 in all, and Lambda keeps at least 100 of an
+# account's unreserved. Where the account has more (Service Quotas, AWS Lambda, Concurrent executions), reserve some: then
+# the account's other functions cannot take them, and what goes wrong here cannot take the others' share. A mapping uses
+# one execution for each shard and parallel batch, and a rollback or a redrive one more; 20 leaves room to grow the stream.
+process_kinesis_records = {
+  # reserved_concurrency = 20
+}
 
 # Batches of 1,000 where 100 is the default: of 100 users, a record takes 2.2 write units rather than 4.0, and five times as
 # many are counted a second. Twice the memory is twice the processor, in half the time, at the same price. Both as
 # measured: docs/performance.md.
 aggregate_scores_by_user = {
-  reserved_concurrency = 20
-  memory_size          = 512
-  mapping              = { batch_size = 1000 }
+  # reserved_concurrency = 20
+  memory_size = 512
+  mapping     = { batch_size = 1000 }
 }
 
 # A month to look into what failed.

@@ -142,12 +142,101 @@ run "table_is_on_demand_encrypted_and_silent_by_default" {
   assert {
     condition = (
       aws_dynamodb_table.this.billing_mode == "PAY_PER_REQUEST"
-      && aws_dynamodb_table.this.server_side_encryption[0].enabled
+      && !aws_dynamodb_table.this.server_side_encryption[0].enabled
       && !aws_dynamodb_table.this.stream_enabled
       && output.stream_arn == null
       && output.read_stream_policy == null
     )
-    error_message = "A table bills on demand, is encrypted, and has no stream unless asked for."
+    error_message = "A table bills on demand, is encrypted with DynamoDB's own key, and has no stream unless asked for."
+  }
+}
+
+# A key that is turned on, changed and taken away: each is planned against the state that the run before has left.
+
+run "table_is_created_with_a_key" {
+  module {
+    source = "./modules/table"
+  }
+
+  variables {
+    name        = "GameScoresByUser"
+    hash_key    = { name = "Username", type = "S" }
+    kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/1"
+  }
+
+  assert {
+    condition     = aws_dynamodb_table.this.server_side_encryption[0].enabled
+    error_message = "A table with a key is encrypted with it."
+  }
+}
+
+run "table_plans_another_key" {
+  command = plan
+
+  module {
+    source = "./modules/table"
+  }
+
+  variables {
+    name        = "GameScoresByUser"
+    hash_key    = { name = "Username", type = "S" }
+    kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/2"
+  }
+
+  assert {
+    condition     = aws_dynamodb_table.this.server_side_encryption[0].kms_key_arn == var.kms_key_arn
+    error_message = "A change of key is planned."
+  }
+}
+
+run "table_plans_to_let_go_of_its_key" {
+  command = plan
+
+  module {
+    source = "./modules/table"
+  }
+
+  variables {
+    name     = "GameScoresByUser"
+    hash_key = { name = "Username", type = "S" }
+  }
+
+  assert {
+    condition     = !aws_dynamodb_table.this.server_side_encryption[0].enabled
+    error_message = "The provider keeps kms_key_arn where it is null, so only a change of enabled takes a key away."
+  }
+}
+
+run "table_lets_go_of_its_key" {
+  module {
+    source = "./modules/table"
+  }
+
+  variables {
+    name     = "GameScoresByUser"
+    hash_key = { name = "Username", type = "S" }
+  }
+}
+
+run "table_plans_a_key_where_it_had_none" {
+  command = plan
+
+  module {
+    source = "./modules/table"
+  }
+
+  variables {
+    name        = "GameScoresByUser"
+    hash_key    = { name = "Username", type = "S" }
+    kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/1"
+  }
+
+  assert {
+    condition = (
+      aws_dynamodb_table.this.server_side_encryption[0].enabled
+      && aws_dynamodb_table.this.server_side_encryption[0].kms_key_arn == var.kms_key_arn
+    )
+    error_message = "A first key is planned."
   }
 }
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,8 +41,16 @@ class Prod(Shell):
             "AWS_REGION": "us-east-1",
             "AWS_CONFIG_FILE": str(self.folder / "config"),
             "AWS_SHARED_CREDENTIALS_FILE": str(self.folder / "credentials"),
+            "CONFIRM": "prod",
             INIT_OPTIONS: f"{os.environ.get(INIT_OPTIONS, '')} -backend-config=use_path_style=true",
         }
+
+    def terraform(self, *arguments: str) -> None:
+        """Run Terraform by hand on what prod was deployed with."""
+        environment = {**os.environ, **self.environment, "TF_DATA_DIR": str(self.folder / "terraform" / "prod")}
+        command = ["terraform", f"-chdir={self.clone / 'terraform'}", *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
 
     @property
     def settings(self) -> Path:
@@ -132,7 +141,95 @@ def test_prod_has_what_its_settings_say(prod: Prod) -> None:
     stream = boto3.client("kinesis").describe_stream_summary(StreamName="prod-Demo-Stream")["StreamDescriptionSummary"]
     assert (stream["KeyId"], stream["RetentionPeriodHours"]) == (key, 168)
     concurrency = boto3.client("lambda").get_function_concurrency(FunctionName=FUNCTION)
-    assert concurrency["ReservedConcurrentExecutions"] == 20
+    assert "ReservedConcurrentExecutions" not in concurrency, "a new account has none to reserve"
+
+
+def test_a_deploy_by_hand_shows_its_plan_and_asks(prod: Prod) -> None:
+    with edited(prod.settings, "log_retention_days = 90", "log_retention_days = 60"):
+        code, output = prod.prod("deploy", "CONFIRM=")
+
+    assert code != 0
+    assert "retention_in_days = 90 -> 60" in output
+    assert "error: Nothing was changed. To go on unasked: CONFIRM=prod" in output
+    assert prod.planned() == set()
+
+
+def test_a_saved_plan_is_applied_as_it_is_or_not_at_all(prod: Prod) -> None:
+    first, second = prod.folder / "first.tfplan", prod.folder / "second.tfplan"
+    with edited(prod.settings, "log_retention_days = 90", "log_retention_days = 60"):
+        for plan in (first, second):
+            code, output = prod.prod("plan", f"PLAN={plan}")
+            assert code == 0, output
+            assert f"make deploy STAGE=prod PLAN={plan}" in output
+    groups = boto3.client("logs")
+
+    code, output = prod.prod("deploy", f"PLAN={first}", "CONFIRM=")
+
+    assert code == 0, output
+    name = f"/aws/lambda/{FUNCTION}"
+    assert groups.describe_log_groups(logGroupNamePrefix=name)["logGroups"][0]["retentionInDays"] == 60
+
+    code, output = prod.prod("deploy", f"PLAN={second}", "CONFIRM=")
+
+    assert code != 0
+    assert "error: Nothing was changed: the stage was changed after this plan was made. Plan again." in output
+    assert f"make plan STAGE=prod PLAN={second}" in output
+    code, output = prod.prod("deploy")
+    assert code == 0, output
+
+
+def test_who_plans_or_looks_for_drift_writes_nothing_not_even_the_state_buckets_settings(prod: Prod) -> None:
+    s3 = boto3.client("s3")
+    bucket = "stream-processing-tfstate-000000000000-us-east-1"
+
+    def written() -> list[tuple[str, str]]:
+        versions = s3.list_object_versions(Bucket=bucket).get("Versions", [])
+        return sorted((each["Key"], each["VersionId"]) for each in versions)
+
+    before = written()
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    try:
+        for command in ("plan", "drift"):
+            code, output = prod.prod(command)
+            assert code == 0, output
+            assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Suspended", command
+    finally:
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    assert written() == before
+
+
+def test_a_key_that_is_taken_away_is_taken_from_each_table(prod: Prod) -> None:
+    (key,) = re.findall(r"^kms_key_arn = .*$", prod.settings.read_text(), re.MULTILINE)
+
+    with edited(prod.settings, key, ""):
+        planned = prod.planned()
+
+    modules = ("score_records", "score_ledger", "scores_by_user")
+    assert {f"module.{module}.aws_dynamodb_table.this" for module in modules} <= planned
+
+
+def test_what_an_interrupted_deploy_left_half_made_is_kept_with_what_is_in_it(prod: Prod) -> None:
+    table, plan = "module.score_ledger.aws_dynamodb_table.this", prod.folder / "half-made.tfplan"
+    ledger = boto3.resource("dynamodb").Table("prod-GameScoreLedger")
+    ledger.put_item(Item={"RecordID": -7, "Version": "kept"})
+    prod.terraform("taint", table)
+
+    code, output = prod.prod("status")
+    assert code != 0
+    assert "error: Stage prod is only partly deployed" in output
+    code, output = prod.prod("plan", f"PLAN={plan}")
+    assert code == 0, output
+    assert f"{table} was left half-made by an interrupted deploy" in output
+
+    code, output = prod.prod("deploy", f"PLAN={plan}")
+
+    assert code != 0
+    assert f"{table} is there, though its creation was interrupted. It is kept, and completed." in output
+    assert f"Plan again: make plan STAGE=prod PLAN={plan}" in output
+    code, output = prod.prod("deploy")
+    assert code == 0, output
+    assert ledger.get_item(Key={"RecordID": -7})["Item"]["Version"] == "kept"
+    ledger.delete_item(Key={"RecordID": -7})
 
 
 def test_a_deploy_that_would_rename_what_holds_data_changes_nothing(prod: Prod) -> None:

@@ -60,15 +60,20 @@ def take_the_tour(shell: Shell) -> None:
             assert done.returncode == 0, done.stderr
 
 
-def change_memory_by_hand(shell: Shell, megabytes: int) -> None:
-    """Change a function as somebody does in the console."""
-    boto3.client(
+def change_by_hand(shell: Shell, megabytes: int, **variables: str) -> None:
+    """Change a function's memory, and some variables of its environment, as somebody does in the console."""
+    functions = boto3.client(
         "lambda",
         endpoint_url=f"http://{HOST}:{shell.port}",
         region_name=REGION,
         aws_access_key_id=CREDENTIAL,
         aws_secret_access_key=CREDENTIAL,
-    ).update_function_configuration(FunctionName="ProcessKinesisRecords", MemorySize=megabytes)
+    )
+    name = "AggregateScoresByUser"
+    before = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    functions.update_function_configuration(
+        FunctionName=name, MemorySize=megabytes, Environment={"Variables": before | variables}
+    )
 
 
 def test_a_stage_lives_through_interrupts_repeats_and_its_destruction(shell: Shell) -> None:
@@ -102,11 +107,11 @@ def test_a_stage_lives_through_interrupts_repeats_and_its_destruction(shell: She
     assert code == 0, output
     assert "No drift" in output
 
-    change_memory_by_hand(shell, 512)
+    change_by_hand(shell, 512, TOMBSTONE_DAYS="1")
     code, output = shell.make("drift")
     assert code == 2, output
     drifted = [line for line in output.splitlines() if line.startswith("  module.")]
-    assert drifted == ["  module.process_kinesis_records.aws_lambda_function.this: memory_size"]
+    assert drifted == ["  module.aggregate_scores_by_user.aws_lambda_function.this: environment, memory_size"]
 
     code, output = shell.make("destroy")
     assert code == 0, output

@@ -327,10 +327,16 @@ def stream_is_encrypted(stream: Resource, everything: Sequence[Resource]) -> Com
         yield 'is not encrypted: set encryption_type = "KMS"'
 
 
-def table_is_encrypted(table: Resource, everything: Sequence[Resource]) -> Complaints:
-    """With a key whose use CloudTrail shows."""
-    if not any(each.get("enabled") for each in table.values.get("server_side_encryption", [])):
-        yield "is not encrypted with a key in KMS: enable server_side_encryption"
+def table_lets_go_of_a_key(table: Resource, everything: Sequence[Resource]) -> Complaints:
+    """DynamoDB encrypts every table. With server_side_encryption enabled it does so with a key that the code names.
+
+    Enabled without one, the provider would plan nothing when a key is taken away: terraform/modules/table.
+    """
+    settings = table.values.get("server_side_encryption", [])
+    if not settings:
+        yield "does not say whose key encrypts it: add server_side_encryption"
+    if any(each.get("enabled") and not each.get("kms_key_arn") for each in settings):
+        yield "enables server_side_encryption without a key: the provider would keep a key that was taken away"
 
 
 def topic_is_encrypted(topic: Resource, everything: Sequence[Resource]) -> Complaints:
@@ -367,7 +373,7 @@ def unclassified(resource: Resource, everything: Sequence[Resource]) -> Complain
 
 RULES: Mapping[str, Sequence[Rule]] = {
     "aws_kinesis_stream": (stream_is_encrypted,),
-    "aws_dynamodb_table": (table_is_encrypted,),
+    "aws_dynamodb_table": (table_lets_go_of_a_key,),
     "aws_s3_bucket": (bucket_is_private, bucket_is_encrypted, bucket_takes_tls_alone),
     "aws_s3_bucket_public_access_block": (blocks_all_public_access,),
     "aws_s3_bucket_ownership_controls": (owner_owns_all_objects,),

@@ -38,7 +38,7 @@ DENIES_PLAIN_TEXT = document(
 
 SOUND: dict[str, dict[str, Any]] = {
     "aws_kinesis_stream": {"encryption_type": "KMS"},
-    "aws_dynamodb_table": {"server_side_encryption": [{"enabled": True}]},
+    "aws_dynamodb_table": {"server_side_encryption": [{"enabled": True, "kms_key_arn": "key"}]},
     "aws_s3_bucket": {"bucket": "b", "arn": BUCKET},
     "aws_s3_bucket_public_access_block": {
         "bucket": "b",
@@ -98,8 +98,12 @@ def test_every_type_with_a_rule_is_broken_by_a_test() -> None:
 
 VIOLATIONS: list[tuple[str, dict[str, Any] | None, str]] = [
     ("aws_kinesis_stream", {"encryption_type": "NONE"}, "aws_kinesis_stream: is not encrypted"),
-    ("aws_dynamodb_table", {"server_side_encryption": []}, "aws_dynamodb_table: is not encrypted"),
-    ("aws_dynamodb_table", {"server_side_encryption": [{"enabled": False}]}, "aws_dynamodb_table: is not encrypted"),
+    ("aws_dynamodb_table", {"server_side_encryption": []}, "aws_dynamodb_table: does not say whose key encrypts it"),
+    (
+        "aws_dynamodb_table",
+        {"server_side_encryption": [{"enabled": True, "kms_key_arn": None}]},
+        "aws_dynamodb_table: enables server_side_encryption without a key",
+    ),
     ("aws_s3_bucket", {"bucket": "other"}, "aws_s3_bucket: has no aws_s3_bucket_public_access_block"),
     ("aws_s3_bucket_public_access_block", None, "aws_s3_bucket: has no aws_s3_bucket_public_access_block"),
     *(

@@ -1,7 +1,7 @@
 data "aws_region" "current" {}
 
 resource "aws_dynamodb_table" "this" {
-  #checkov:skip=CKV_AWS_119: A key of one's own is the stage's choice (kms_key_arn); the default is the one that AWS manages for DynamoDB.
+  #checkov:skip=CKV_AWS_119: A key of one's own is the stage's choice (kms_key_arn); the default is one that DynamoDB owns.
   #checkov:skip=CKV_AWS_28: Point-in-time recovery is the stage's choice, which checkov does not see: prod has it.
 
   name                        = var.name
@@ -29,9 +29,11 @@ resource "aws_dynamodb_table" "this" {
     enabled = var.point_in_time_recovery
   }
 
-  # Without this block a table is encrypted with a key that AWS owns, whose use CloudTrail does not show.
+  # Not enabled, a table is encrypted all the same, with a key that DynamoDB owns. It is not enabled without a key of
+  # ours because `kms_key_arn` is optional and computed: the provider keeps the old key where the new value is null, and
+  # plans nothing (hashicorp/terraform-provider-aws#29811). The change of `enabled` is one that it plans.
   server_side_encryption {
-    enabled     = true
+    enabled     = var.kms_key_arn != null
     kms_key_arn = var.kms_key_arn
   }
 }

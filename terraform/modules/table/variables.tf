@@ -47,7 +47,7 @@ variable "point_in_time_recovery" {
 }
 
 variable "kms_key_arn" {
-  description = "KMS key that encrypts the items; null for the one that AWS keeps for DynamoDB in this account."
+  description = "KMS key that encrypts the items; null for one that DynamoDB owns."
   type        = string
   default     = null
 }
