@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from moto import mock_aws
 
 from handlers.aggregate_scores_by_user import handler as module
-from tests.fakes.stream import insert, modify, stream_record
+from tests.fakes.stream import insert, modify, remove, stream_record
 
 
 class Context:
@@ -70,6 +71,19 @@ def test_a_batch_reaches_the_tables_and_the_bucket(stores: None, capsys: pytest.
     assert json.loads(parked["Body"].read())["payload"]["Records"] == batch[-1:]
     summary: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert summary["message"] == "Successfully processed 301 records."
+
+
+def test_a_tombstone_lives_for_as_many_days_as_the_environment_says(
+    stores: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOMBSTONE_DAYS", "30")
+    day = 24 * 60 * 60
+    earliest = time.time() + 30 * day
+
+    module.handler({"Records": [insert(1, 1, "ann", "1"), remove(1, 2)]}, Context())
+
+    (tombstone,) = boto3.resource("dynamodb").Table("ledger").scan()["Items"]
+    assert earliest - 1 <= int(str(tombstone["ExpiresAt"])) <= time.time() + 30 * day
 
 
 def test_an_event_that_is_no_batch_is_named_as_such(stores: None) -> None:
