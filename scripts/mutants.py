@@ -18,7 +18,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -56,8 +56,8 @@ class Config:
     tests: list[str]
     files: list[str]
     """Patterns, from the repository's root."""
-    by_hand: list[dict[str, str]]
-    equivalent: list[dict[str, str]]
+    by_hand: list[dict[str, str]] = field(default_factory=list)
+    equivalent: list[dict[str, str]] = field(default_factory=list)
 
     @classmethod
     def read(cls) -> "Config":
@@ -136,7 +136,7 @@ class Results:
 
 
 def main(
-    sample: int = typer.Option(0, help="try only so many, always the same ones, of every file"),
+    sample: int = typer.Option(0, help="try so many, always the same, and those made by hand"),
     only: str = typer.Option("", help="try only the mutants of files whose paths contain one of these: packing,shared"),
     fresh: bool = typer.Option(False, "--fresh", help="try again what an earlier run has seen noticed"),
 ) -> None:
@@ -155,17 +155,19 @@ def main(
             if not paths:
                 raise UserError(f"No file that is mutated has {only!r} in its path: {CONFIG.relative_to(ROOT)}")
             every = [mutant for path in paths for mutant in mutants(path, (ROOT / path).read_text())]
-            every += [_by_hand(entry) for entry in config.by_hand if Path(entry["file"]) in paths]
+            made_by_hand = [_by_hand(entry) for entry in config.by_hand if Path(entry["file"]) in paths]
             equivalents = Equivalents(config.equivalent, every)
-            chosen = sampled([each for each in every if not equivalents.reason(each)], sample) if sample else every
+            if sample:
+                every = sampled([each for each in every if not equivalents.reason(each)], sample)
+            every += made_by_hand
             tests = clean.result()
         finally:
             clean.end()
-        verdicts = _try(chosen, tests, Path(directory), None if sample else Results(fresh=fresh))
+        verdicts = _try(every, tests, Path(directory), None if sample else Results(fresh=fresh))
     survivors = [verdict.mutant for verdict in verdicts if verdict.noticed_by is None]
     unexplained = [mutant for mutant in survivors if not equivalents.reason(mutant)]
     complaints = equivalents.unmatched(paths) + ([] if sample else equivalents.noticed(survivors))
-    _report(chosen, survivors, unexplained, complaints, time.monotonic() - started)
+    _report(every, survivors, unexplained, complaints, time.monotonic() - started)
     if unexplained or complaints:
         raise typer.Exit(1)
 
@@ -181,7 +183,7 @@ def sampled(every: Sequence[Mutant], number: int) -> list[Mutant]:
     chosen: list[Mutant] = []
     for of_file in by_file.values():
         share = max(1, round(number * len(of_file) / len(every)))
-        chosen += sorted(of_file, key=lambda mutant: hashlib.sha256(str(mutant).encode()).digest())[:share]
+        chosen += sorted(of_file, key=lambda mutant: hashlib.sha256(repr(_key(mutant)).encode()).digest())[:share]
     return chosen
 
 
@@ -219,7 +221,7 @@ def _key(mutant: Mutant) -> tuple[str, str, str, str]:
 def _by_hand(entry: Mapping[str, str]) -> Mutant:
     file = Path(entry["file"])
     try:
-        return by_hand(file, (ROOT / file).read_text(), entry["text"], entry["instead"])
+        return by_hand(file, (ROOT / file).read_text(), entry["lost"], entry["text"], entry["instead"])
     except ValueError as error:
         raise UserError(f"{CONFIG.relative_to(ROOT)} is out of date: {error}") from None
 

@@ -20,9 +20,13 @@ _UNTOUCHED = m.OneOf(
     m.Annotation(),
     m.Import(),
     m.ImportFrom(),
-    # A decorator, a type variable or a check for types that fails breaks the import, which shows nothing.
     m.Decorator(),
-    m.Call(func=m.Name("TypeVar") | m.Name("ParamSpec")),
+    # What only a type checker looks at: type variables, aliases, imports of types.
+    m.Assign(value=m.Call(func=m.Name("TypeVar") | m.Name("ParamSpec"))),
+    m.Assign(
+        targets=[m.AssignTarget(m.Name(m.MatchRegex("[A-Z]+[a-z]\\w*")))],
+        value=m.Subscript() | m.BinaryOperation(operator=m.BitOr()),
+    ),
     m.If(test=m.Name("TYPE_CHECKING")),
     m.Assign(targets=[m.AssignTarget(m.Name("TYPE_CHECKING"))]),
     m.If(test=m.Comparison(left=m.Name("__name__"))),
@@ -38,7 +42,7 @@ class Mutant:
     file: Path
     """From the repository's root."""
     place: str
-    """The function, with its class; "" outside of both."""
+    """The function, with its class; "" outside of both; of a mutant made by hand, what it loses."""
     first_line: int
     last_line: int
     """Of the statement that is changed."""
@@ -66,13 +70,16 @@ def mutants(file: Path, source: str) -> list[Mutant]:
     return sorted(unique.values(), key=lambda mutant: mutant.first_line)
 
 
-def by_hand(file: Path, source: str, text: str, instead: str) -> Mutant:
-    """Return the mutant that reads `instead` where the file has `text`. Raises ValueError unless that is one place."""
+def by_hand(file: Path, source: str, lost: str, text: str, instead: str) -> Mutant:
+    """Return the mutant that reads `instead` where the file has `text`. Raises ValueError unless that is one place.
+
+    `lost` says what it loses, in place of a function's name.
+    """
     if source.count(text) != 1:
         raise ValueError(f"{file} has this {source.count(text)} times, not once: {text}")
     start = source.index(text)
     first, last = (source.count("\n", 0, end) + 1 for end in (start, start + len(text)))
-    return _mutant(file, "", source, source.replace(text, instead), (first, last))
+    return _mutant(file, lost, source, source.replace(text, instead), (first, last))
 
 
 def drop_entry(node: cst.Dict) -> Iterator[cst.Dict]:
