@@ -43,9 +43,8 @@ _PRELOADED = ("boto3", "botocore.stub", "moto", "moto.dynamodb.models", "moto.s3
 _MOST_MEMORY = 4 * 2**30
 _LOADING = 60
 """Seconds of work until the first test begins."""
-_FAILED = 1
-_NOTICED = {_FAILED, 2, 3}
-"""pytest's exit codes when a test fails, a module cannot be imported, or pytest itself comes to grief."""
+_NOTICED = {1, 2, 3, 4}
+"""pytest's exit codes when a test fails, a test module or a conftest cannot be imported, or a plugin fails."""
 
 
 @dataclass(frozen=True)
