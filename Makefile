@@ -116,7 +116,7 @@ cloud-down: $(VENV) ## Stop the local cloud, with everything in it
 	@$(RUN) scripts.cloud down
 
 ##@ Change it
-.PHONY: test test-unit test-terraform test-integration histories soak mutants bench bench-quick docs check format package hooks lock clean
+.PHONY: test test-unit test-terraform test-integration histories soak mutants mutants-quick bench bench-quick docs check format package hooks lock clean
 test: $(VENV) terraform-ready package test-terraform ## Run all tests
 	@.venv/bin/pytest $(ARGS)
 
@@ -136,8 +136,11 @@ histories: $(VENV) ## Try many more random histories than make test does (HISTOR
 soak: $(VENV) terraform-ready package ## Load a system of its own for ten minutes, with faults (SOAK_SECONDS=600)
 	@SOAK_SECONDS=$(or $(SOAK_SECONDS),600) .venv/bin/pytest -s tests/integration/test_soak.py $(ARGS)
 
-mutants: $(VENV) ## Break the counting in the ways that matter, and show that the tests notice
-	@$(RUN) scripts.mutation_check
+mutants: $(VENV) ## Break the code, one fault at a time, and fail when no test notices (ONLY=packing,shared FRESH=1)
+	@PYTHONHASHSEED=0 $(RUN) scripts.mutants $(call options,ONLY) $(if $(FRESH),--fresh)
+
+mutants-quick: $(VENV) ## Try a fixed sample of the mutants, as CI does
+	@PYTHONHASHSEED=0 $(RUN) scripts.mutants --sample 60
 
 bench: $(VENV) terraform-ready package ## Measure us beside what one would pick instead, for docs/performance.md (ONLY=rates,memory)
 	@$(RUN) bench $(call options,ONLY)

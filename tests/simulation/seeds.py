@@ -1,16 +1,19 @@
-"""Which histories are tried: SIMULATION_SEEDS sets how many, SIMULATION_SEED replays one."""
+"""Which histories are tried: HISTORIES scales how many, as in the property tests; SIMULATION_SEED replays one."""
 
 import os
 from collections.abc import Sequence
+from math import ceil
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+USUAL = 1000
+"""HISTORIES when nobody sets it."""
 
 
-def seeds(default: int) -> Sequence[int]:
-    """The seeds to try."""
+def seeds(usual: int) -> Sequence[int]:
+    """Return the seeds to try: so many when HISTORIES is not set, and in proportion when it is."""
     replayed = os.environ.get("SIMULATION_SEED")
-    return [int(replayed)] if replayed else range(int(os.environ.get("SIMULATION_SEEDS", default)))
+    return [int(replayed)] if replayed else range(ceil(usual * int(os.environ.get("HISTORIES", USUAL)) / USUAL))
 
 
 def replay(seed: int, file: str) -> str:

@@ -1,4 +1,4 @@
-"""Histories drawn from seeds. SIMULATION_SEEDS sets how many, SIMULATION_SEED replays one."""
+"""Histories drawn from seeds. HISTORIES scales how many, SIMULATION_SEED replays one."""
 
 import hashlib
 import os
@@ -19,7 +19,7 @@ EXPECTED |= {"RESPONSE_LOST", "DELIVERED_TWICE"}
 happened: Counter[str] = Counter()
 
 
-@pytest.mark.parametrize("seed", seeds(default=24))
+@pytest.mark.parametrize("seed", seeds(usual=24))
 def test_every_record_is_processed_or_discarded_in_order_whatever_happens(seed: int) -> None:
     print(replay(seed, __file__))
     history = History(seed)
@@ -34,6 +34,19 @@ def test_the_histories_hold_everything_that_can_happen() -> None:
         pytest.skip("a few histories need not hold everything")
 
     assert happened.keys() >= EXPECTED
+
+
+@pytest.mark.parametrize(("histories", "number"), [(None, 24), ("3000", 24), ("100000", 800), ("1", 1)])
+def test_make_histories_scales_the_simulation_too(
+    histories: str | None, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SIMULATION_SEED", raising=False)
+    if histories is None:
+        monkeypatch.delenv("HISTORIES", raising=False)
+    else:
+        monkeypatch.setenv("HISTORIES", histories)
+
+    assert len(seeds(usual=24)) == number
 
 
 def test_a_seed_replays_exactly_in_another_process() -> None:

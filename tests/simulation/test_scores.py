@@ -1,6 +1,6 @@
 """AggregateScoresByUser behind the engine: whatever happens to either, the totals are the sums over the table.
 
-SIMULATION_SEEDS sets how many histories are tried, SIMULATION_SEED replays one.
+HISTORIES scales how many histories are tried, SIMULATION_SEED replays one.
 """
 
 import json
@@ -161,7 +161,7 @@ class ScoreHistory(History):
             self._is_beside = False
 
 
-@pytest.mark.parametrize("seed", seeds(default=12))
+@pytest.mark.parametrize("seed", seeds(usual=12))
 def test_totals_equal_the_sums_whatever_happens_to_function_and_engine(seed: int) -> None:
     print(replay(seed, __file__))
     history = ScoreHistory(seed)

@@ -75,6 +75,19 @@ def test_a_batch_reaches_the_tables_and_the_bucket(stores: None, capsys: pytest.
     assert summary["message"] == "Successfully processed 301 records."
 
 
+def test_a_tombstone_lives_for_45_days(stores: None) -> None:
+    now, lifetime = time.time(), 45 * 24 * 60 * 60
+    changes = [
+        insert(1, 1, "ann", "1", ApproximateCreationDateTime=now),
+        stream_record("REMOVE", 1, 2, ApproximateCreationDateTime=now),
+    ]
+
+    module.handler({"Records": changes}, Context())
+
+    (tombstone,) = boto3.resource("dynamodb").Table("ledger").scan()["Items"]
+    assert now + lifetime - 1 <= int(str(tombstone["ExpiresAt"])) <= time.time() + lifetime
+
+
 @pytest.mark.parametrize("event", [{"key1": "value1"}, {"Records": None}, {"Records": "text"}, [], None, "text"])
 def test_an_event_that_is_no_batch_is_reported_as_failed(
     event: Any, stores: None, capsys: pytest.CaptureFixture[str]

@@ -154,6 +154,23 @@ def test_score_events_reach_the_table_and_wrong_ones_the_bucket(
     }
 
 
+def test_score_events_are_only_logged_when_no_table_is_named_for_them(
+    stores: None, context: LambdaContext, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Terraform deploys it with `ingest_scores = false`."""
+    monkeypatch.delenv("RECORDS_TABLE")
+    event = '{"RecordID": 7, "Username": "jane", "Score": 1}'
+
+    response = handler(payloads(event), context)
+
+    assert response == {"batchItemFailures": []}
+    assert boto3.client("dynamodb").scan(TableName="records")["Items"] == []
+    assert [line["message"] for line in logged(capsys)] == [
+        f"Decoded payload: {event}",
+        "Successfully processed 1 records.",
+    ]
+
+
 def test_the_first_record_that_is_not_stored_is_reported_and_all_are_logged(
     stores: None, context: LambdaContext, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

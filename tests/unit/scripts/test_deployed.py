@@ -82,7 +82,7 @@ def stage() -> Iterator[Stage]:
 def save(stage: Stage, outputs: Mapping[str, Any], resources: Sequence[Mapping[str, Any]] = (RESOURCE,)) -> None:
     """Make this the stage's state."""
     s3, bucket = boto3.client("s3", region_name=REGION), state_bucket.name(stage, stage.account())
-    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})  # type: ignore[typeddict-item]
     state = {"outputs": {name: {"value": value} for name, value in outputs.items()}, "resources": resources}
     s3.put_object(Bucket=bucket, Key=stage.state_key, Body=json.dumps(state).encode())
 
@@ -115,7 +115,8 @@ def test_without_any_output_or_any_part_of_one_the_outputs_are_incomplete() -> N
     assert incomplete(OUTPUTS) == set()
     for path in paths(OUTPUTS):
         assert incomplete(without(path)) == {path[0]}, path
-        for left in ("", [], 0):
+        empty: tuple[Any, ...] = ("", [], 0)
+        for left in empty:
             assert incomplete(without(path, left=left)) == {path[0]}, (path, left)
 
 

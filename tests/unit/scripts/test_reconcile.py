@@ -11,7 +11,7 @@ import pytest
 
 from handlers.aggregate_scores_by_user.change import Change
 from handlers.aggregate_scores_by_user.ledger import Entry, Transaction
-from handlers.shared.errors import RetryableError
+from handlers.shared.errors import RefusedError, RetryableError
 from handlers.shared.retrying import Patience
 from handlers.shared.workers import Threads
 from scripts.judgement import Cause, Judgement, Pair, Verdict
@@ -154,6 +154,34 @@ def test_what_never_keeps_still_is_not_judged() -> None:
     assert world.reconcile() == []
     assert (world.verdict.unjudged, world.verdict.judgement) == (1, Judgement.NOT_JUDGED)
     assert "No drift" not in told(world.verdict)
+
+
+def test_a_total_that_could_not_be_corrected_is_not_called_repaired() -> None:
+    world = World()
+    world.ledger.totals["bob"] = Decimal(20), 2
+    world.tables.correct = lambda *_: False  # type: ignore[method-assign]
+
+    found = world.reconcile(fix=True)
+
+    assert [(finding.username, finding.repaired) for finding in found] == [("bob", False)]
+    assert (world.verdict.in_drift, world.verdict.left) == (1, 1)
+    assert world.ledger.totals["bob"] == (Decimal(20), 2)
+
+
+def test_a_record_that_could_not_be_counted_is_not_called_repaired() -> None:
+    world = World()
+    del world.ledger.entries["1"]
+    world.ledger.totals["ann"] = Decimal(2), 1
+
+    def refuse(_: Transaction) -> None:
+        raise RefusedError("AccessDenied")
+
+    world.ledger.before = refuse
+
+    found = world.reconcile(fix=True)
+
+    assert [(finding.username, finding.record_id, finding.repaired) for finding in found] == [("ann", "1", False)]
+    assert (world.verdict.in_drift, world.verdict.left) == (1, 1)
 
 
 def test_an_interrupted_scan_goes_on_where_it_was(tmp_path: Path) -> None:

@@ -51,8 +51,17 @@ def test_the_last_error_is_raised_when_there_is_no_time_for_another_try() -> Non
     assert clock.pauses == [0.05]
 
 
+def test_a_pause_that_would_use_up_the_time_is_not_begun() -> None:
+    clock = Clock(0.05)
+
+    with pytest.raises(RetryableError, match="1 to go"):
+        clock.patience(random=1.0).call(lambda: action(1))
+
+    assert clock.pauses == []
+
+
 def test_nothing_is_begun_when_the_time_is_up() -> None:
-    with pytest.raises(RetryableError, match="no time left"):
+    with pytest.raises(RetryableError, match=r"^no time left to begin$"):
         Clock(0).patience().call(pytest.fail)
 
 

@@ -15,6 +15,17 @@ def test_several_are_at_work_at_once() -> None:
     assert len(list(Threads(4).map(lambda _: meeting.wait(timeout=10), range(4)))) == 4
 
 
+def test_no_more_are_at_work_at_once_than_allowed() -> None:
+    threads = set(Threads(2).map(lambda _: threading.current_thread(), range(50)))
+
+    assert len(threads) <= 2
+    assert threading.current_thread() not in threads
+
+
+def test_no_items_are_no_work() -> None:
+    assert list(Threads(4).map(str, [])) == []
+
+
 def test_a_single_item_does_not_pay_for_a_thread() -> None:
     assert list(Threads(4).map(lambda _: threading.current_thread(), [0])) == [threading.current_thread()]
 
