@@ -4,21 +4,27 @@ A seed decides which changes are lost, which requests fail, and what happens bet
 What somebody else writes into the tables is any attribute value at all.
 """
 
+from collections.abc import Iterable
 from decimal import Decimal
 from random import Random
 from typing import Any, NamedTuple
+from uuid import uuid4
 
+import boto3
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
+from moto import mock_aws
+from pytest import MonkeyPatch
 
+from handlers.aggregate_scores_by_user.dynamodb import DynamoDBLedger
 from handlers.aggregate_scores_by_user.ledger import Entry, Transaction
-from handlers.shared import decimals, usernames
+from handlers.shared import aws, decimals, usernames
 from handlers.shared.errors import PoisonRecordError, RetryableError
 from handlers.shared.retrying import Patience
-from handlers.shared.workers import Workers
+from handlers.shared.workers import Threads, Workers
 from scripts.judgement import Judgement, Verdict
 from scripts.reconciliation import Reconciliation
-from scripts.score_tables import Item, Table
+from scripts.score_tables import DynamoDBScoreTables, Item, Table, Throttle
 from scripts.snapshot import Snapshot
 from tests.fakes.invocation import Function, InMemoryParking, ShuffledWorkers
 from tests.fakes.score_tables import InMemoryScoreTables, OpenLedger
@@ -26,6 +32,7 @@ from tests.fakes.stream import ARN, SourceTable, score_image
 from tests.property.test_histories import HISTORIES, histories
 from tests.property.world import played
 
+KEYS = {Table.RECORDS: "RecordID", Table.LEDGER: "RecordID", Table.TOTALS: "Username"}
 USERS = ["ann", "bob", "cid"]
 ATTRIBUTES = {
     Table.RECORDS: ["Username", "Score"],
@@ -47,7 +54,7 @@ attribute_values: st.SearchStrategy[Any] = st.recursive(
     leaves,
     lambda inner: st.one_of(
         st.builds(lambda values: {"L": values}, st.lists(inner, max_size=2)),
-        st.builds(lambda values: {"M": values}, st.dictionaries(st.text(max_size=2), inner, max_size=2)),
+        st.builds(lambda values: {"M": values}, st.dictionaries(st.text(min_size=1, max_size=2), inner, max_size=2)),
     ),
     max_leaves=3,
 )
@@ -144,6 +151,87 @@ def test_reconcile_breaks_nothing_that_is_only_on_its_way(history: list[tuple[st
     world.drain()
 
     assert world.counted() == world.sums()
+
+
+@settings(max_examples=max(1, HISTORIES // 300), deadline=None, print_blob=True)
+@given(damages)
+def test_reconcile_reads_and_repairs_any_damage_in_dynamodb(damages: list[Damage]) -> None:
+    with MonkeyPatch.context() as patch, mock_aws():
+        for name in "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY":
+            patch.setenv(name, "test")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.delenv("AWS_ENDPOINT_URL", raising=False)
+        tables = MotoTables()
+        assert tables.reconcile().judgement is Judgement.EXACT
+        for damage in damages:
+            tables.damage(damage)
+
+        assert tables.reconcile().judgement is Judgement.EXACT
+        assert tables.reconcile(fix=False) == Verdict(in_drift=0, left=0, unjudged=0, tests=0)
+        assert tables.totals() == tables.sums()
+
+
+class MotoTables:
+    """Three tables as AWS has them, with records of which none is counted yet."""
+
+    def __init__(self) -> None:
+        self._client = boto3.client("dynamodb")
+        for table in Table:
+            self._client.create_table(
+                TableName=table,
+                KeySchema=[{"AttributeName": KEYS[table], "KeyType": "HASH"}],
+                AttributeDefinitions=[
+                    {"AttributeName": KEYS[table], "AttributeType": "S" if table is Table.TOTALS else "N"}
+                ],
+                BillingMode="PAY_PER_REQUEST",
+            )
+        for record_id, username, score in (1, "ann", "1"), (2, "ann", "2.5"), (3, "bob", "10"):
+            self._client.put_item(TableName=Table.RECORDS, Item=score_image(record_id, username, score))
+
+    def damage(self, damage: Damage) -> None:
+        """Write an attribute of an item."""
+        items = self._items(damage.table)
+        item = items[damage.pick % len(items)]
+        if damage.value is None:
+            item.pop(damage.attribute, None)
+        else:
+            item[damage.attribute] = damage.value
+        self._client.put_item(TableName=damage.table, Item=item)
+
+    def reconcile(self, *, fix: bool = True) -> Verdict:
+        """Reconcile as the command does."""
+        names = {table: str(table) for table in Table}
+        throttle = Throttle(1e6, clock=lambda: 0, sleep=lambda _: None)
+        return Reconciliation(
+            tables=DynamoDBScoreTables(self._client, names, 1, throttle, lambda _: None, lambda: 1),
+            ledger=DynamoDBLedger(
+                aws.client("dynamodb", 1),
+                ledger_table=Table.LEDGER,
+                totals_table=Table.TOTALS,
+                expires_at=lambda: 1,
+            ),
+            snapshot=Snapshot(":memory:"),
+            stream_arn=ARN,
+            segments=1,
+            workers=Threads(1),
+            patience=lambda: Patience(lambda: 1.0, lambda _: None, lambda: 0.5),
+            pause=lambda: None,
+            tell=lambda _: None,
+            new_id=lambda: uuid4().hex,
+        ).run(fix=fix)
+
+    def totals(self) -> dict[str, tuple[object, object]]:
+        """The totals of users with records."""
+        totals = {item["Username"]["S"]: _numbers(item) for item in self._items(Table.TOTALS)}
+        return {user: total for user, total in totals.items() if total != (0, 0)}
+
+    def sums(self) -> dict[str, tuple[Decimal, int]]:
+        """By user, the sum over the records."""
+        return _sums(score for item in self._items(Table.RECORDS) if (score := _score(item)))
+
+    def _items(self, table: Table) -> list[Any]:
+        items: list[Any] = self._client.scan(TableName=table)["Items"]
+        return sorted(items, key=lambda item: str(item[KEYS[table]]))
 
 
 class World:
@@ -265,13 +353,9 @@ class World:
 
     def sums(self, tests: dict[str, Entry] | None = None) -> dict[str, tuple[Decimal, int]]:
         """By user, the sum over the records, and over these test entries."""
-        sums: dict[str, tuple[Decimal, int]] = {}
         scores = [score for image in self.table.items.values() if (score := _score(image))]
         scores += [(entry.username, entry.score) for entry in (tests or {}).values() if entry.username is not None]
-        for username, number in scores:
-            sum_, records = sums.get(username, (decimals.ZERO, 0))
-            sums[username] = decimals.add(sum_, number), records + 1
-        return sums
+        return _sums(scores)
 
     def tests(self) -> dict[str, Entry]:
         """Living entries of test events without a record."""
@@ -337,6 +421,14 @@ class World:
             tell=lambda _: None,
             new_id=lambda: f"correction {self.random.getrandbits(64)}",
         )
+
+
+def _sums(scores: Iterable[tuple[str, Decimal]]) -> dict[str, tuple[Decimal, int]]:
+    sums: dict[str, tuple[Decimal, int]] = {}
+    for username, score in scores:
+        sum_, records = sums.get(username, (decimals.ZERO, 0))
+        sums[username] = decimals.add(sum_, score), records + 1
+    return sums
 
 
 def _score(item: Item) -> tuple[str, Decimal] | None:
