@@ -157,7 +157,7 @@ class Pair(NamedTuple):
         if self.entry is not None:
             counts[self.entry.username] = decimals.spell(self.entry.score)
         should = {self.record.username: decimals.spell(self.record.score)}
-        users = sorted({user for user in (*counts, *should) if user is not None})
+        users: list[str | None] = [*sorted({user for user in (*counts, *should) if user is not None})] or [None]
         return [
             Finding(
                 user,
@@ -168,7 +168,7 @@ class Pair(NamedTuple):
                 repaired=False,
                 is_test=cause is Cause.TEST_EVENT,
             )
-            for user in (users or [None])
+            for user in users
         ]
 
 

@@ -49,7 +49,7 @@ def stored(place: str) -> Iterator[Tables]:
 
         def total(username: str) -> tuple[str, str] | None:
             found = tables.items(Table.TOTALS).get(username)
-            return found and (found["Score"]["N"], found["RecordCount"]["N"])
+            return (found["Score"]["N"], found["RecordCount"]["N"]) if found else None
 
         def write(table: Table, item: Item) -> None:
             if table is Table.LEDGER:
