@@ -92,8 +92,11 @@ class Aggregator:
 
         def park(position: int) -> str | None:
             record = records[position]
-            key = parked_key(self.function_name, record, _made_at(record))
-            document = parked_document(self.function_name, record, poison[position])
+            try:
+                key = parked_key(self.function_name, record, _made_at(record))
+                document = parked_document(self.function_name, record, poison[position])
+            except (RecursionError, ValueError) as error:  # nested too deeply, or with a number of too many digits
+                return f"A record cannot be written as JSON: {error}"
             try:
                 patience.call(lambda: self.parking.park(key, document))
             except (RetryableError, RefusedError) as error:
