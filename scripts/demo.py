@@ -16,7 +16,7 @@ from scripts.command import run
 from scripts.deployed import Deployed, NotDeployedError, deployed
 from scripts.leaderboard import Board, Budget, leaderboard, render
 from scripts.put_scores import Write, produce, writes
-from scripts.reconcile import EXIT_CODES, reconcile, show, told
+from scripts.reconcile import EXIT_CODES, publish, reconcile, show, told
 from scripts.stage import LOCAL
 
 _MIX = {"insert": 80, "update": 20}
@@ -44,6 +44,7 @@ def main(
     typer.echo()
     verdict = reconcile(system, show, pause=1)
     typer.echo(told(verdict))
+    publish(system, verdict)
     raise typer.Exit(EXIT_CODES[verdict.judgement])
 
 

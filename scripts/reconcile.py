@@ -53,6 +53,7 @@ def main(
     system = deployed(stage)
     verdict = reconcile(system, show_json if as_json else show, fix=fix, rate=rate, segments=segments, pause=pause)
     typer.echo(json.dumps(verdict.as_json()) if as_json else told(verdict))
+    publish(system, verdict)
     raise typer.Exit(EXIT_CODES[verdict.judgement])
 
 
@@ -69,12 +70,8 @@ def reconcile(
     segments: int = SEGMENTS,
     pause: float = PAUSE,
     tell: Callable[[str], None] = _tell,
-    publish: bool = True,
 ) -> Verdict:
-    """Reconcile a deployed system, report each finding, and publish the verdict as metrics.
-
-    `tell` gets a line at each step.
-    """
+    """Reconcile a deployed system, and report each finding. `tell` gets a line at each step."""
     settings = _settings(system)
     stream_arn = system.table(Table.RECORDS)["stream_arn"]
     ended = threading.Event()
@@ -88,8 +85,6 @@ def reconcile(
             ended.set()  # or an interrupt would wait for threads that wait for the throttle
         for finding in snapshot.findings():
             on_finding(finding)
-    if publish:
-        _publish(system, settings, verdict)
     return verdict
 
 
@@ -102,9 +97,10 @@ def metrics(verdict: Verdict) -> dict[str, int]:
     return {**known, NOT_JUDGED: verdict.unjudged}
 
 
-def _publish(system: Deployed, settings: Settings, verdict: Verdict) -> None:
+def publish(system: Deployed, verdict: Verdict) -> None:
+    """Publish a verdict as metrics of the stage."""
     boto3.client("cloudwatch").put_metric_data(
-        Namespace=settings.metrics_namespace,
+        Namespace=_settings(system).metrics_namespace,
         MetricData=[
             {
                 "MetricName": name,

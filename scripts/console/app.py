@@ -33,7 +33,7 @@ from scripts.leaderboard import Budget, leaderboard
 from scripts.logs import Line, lines
 from scripts.metrics import LAMBDA, panels, period
 from scripts.producer import Event, send_all, stream
-from scripts.reconcile import PAUSE, reconcile, told
+from scripts.reconcile import PAUSE, publish, reconcile, told
 from scripts.redrive import redrive_all, targets
 from scripts.score_tables import Table
 from scripts.since import since as parse_since
@@ -246,7 +246,7 @@ def create_app(connection: Connection, *, port: int, token: str, writes: bool) -
 
     def start_reconcile(fix: bool) -> ResponseReturnValue:
         pause = _pause(_body().get("pause", PAUSE))
-        return _started(totals, partial(_reconcile, connection.system(), fix, pause, publish=writes))
+        return _started(totals, partial(_reconcile, connection.system(), fix, pause, publishes=writes))
 
     @app.post("/api/reconcile")
     def check_totals() -> ResponseReturnValue:
@@ -329,12 +329,14 @@ def _redrive(system: Deployed, key: str | None, tell: Tell) -> dict[str, Any]:
     return verdicts
 
 
-def _reconcile(system: Deployed, fix: bool, pause: float, tell: Tell, *, publish: bool) -> dict[str, Any]:
+def _reconcile(system: Deployed, fix: bool, pause: float, tell: Tell, *, publishes: bool) -> dict[str, Any]:
     findings: list[dict[str, Any]] = []
 
     def note(finding: Any) -> None:
         if len(findings) < _FINDINGS:
             findings.append(finding._asdict())
 
-    verdict = reconcile(system, note, fix=fix, pause=pause, tell=tell, publish=publish)
+    verdict = reconcile(system, note, fix=fix, pause=pause, tell=tell)
+    if publishes:
+        publish(system, verdict)
     return {**verdict.as_json(), "told": told(verdict), "findings": findings}

@@ -451,7 +451,7 @@ def test_reconcile_is_answered_with_its_verdict_in_words_and_as_a_value(
     monkeypatch.setattr(app, "reconcile", reconcile)
     system: Any = None
 
-    answer = app._reconcile(system, False, 1, lambda _: None, publish=False)
+    answer = app._reconcile(system, False, 1, lambda _: None, publishes=False)
 
     assert answer["told"].startswith(told)
     assert (answer["verdict"], answer["findings"]) == (found.judgement, [finding._asdict()])

@@ -14,6 +14,8 @@ from handlers.aggregate_scores_by_user.ledger import Entry, Transaction
 from handlers.shared.errors import RefusedError, RetryableError
 from handlers.shared.retrying import Patience
 from handlers.shared.workers import Threads
+from scripts import reconcile as command
+from scripts.command import UserError
 from scripts.judgement import Cause, Judgement, Pair, Verdict
 from scripts.reconcile import EXIT_CODES, metrics, told
 from scripts.reconciliation import Reconciliation
@@ -526,3 +528,19 @@ def test_a_verdict_has_three_values_wherever_it_is_shown(
     assert metrics(verdict) == published
     assert sentence in told(verdict)
     assert ("No drift" in told(verdict)) is (verdict.judgement is Judgement.EXACT and not verdict.in_drift)
+
+
+def test_the_verdict_is_printed_even_when_it_cannot_be_published(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise UserError("cloudwatch:PutMetricData is denied")
+
+    monkeypatch.setattr(command, "deployed", lambda _: None)
+    monkeypatch.setattr(command, "reconcile", lambda *_, **__: Verdict(1, 1, 0, 0))
+    monkeypatch.setattr(command, "publish", refuse)
+
+    with pytest.raises(UserError):
+        command.main("local", fix=False, rate=1, segments=1, pause=0, as_json=True)
+
+    assert '"verdict": "wrong"' in capsys.readouterr().out
