@@ -116,7 +116,7 @@ cloud-down: $(VENV) ## Stop the local cloud, with everything in it
 	@$(RUN) scripts.cloud down
 
 ##@ Change it
-.PHONY: test test-unit test-terraform test-integration histories soak mutants mutants-quick bench bench-quick docs check format package hooks lock clean
+.PHONY: test test-unit test-terraform test-integration histories soak botocore-range mutants mutants-quick bench bench-quick docs check format package hooks lock clean
 test: $(VENV) terraform-ready package test-terraform ## Run all tests
 	@.venv/bin/pytest $(ARGS)
 
@@ -135,6 +135,18 @@ histories: $(VENV) ## Try many more random histories than make test does (HISTOR
 
 soak: $(VENV) terraform-ready package ## Load a system of its own for ten minutes, with faults (SOAK_SECONDS=600)
 	@SOAK_SECONDS=$(or $(SOAK_SECONDS),600) .venv/bin/pytest -s tests/integration/test_soak.py $(ARGS)
+
+# What Lambda's Python 3.11, the oldest that the code runs on, had in 2023: https://github.com/boto/botocore/issues/3082.
+# An old botocore calls what Python 3.12 deprecates, so warnings are no errors here.
+BOTOCORES := botocore==1.30.1 botocore
+
+botocore-range: $(VENV) ## Test the functions' AWS client with the oldest and the newest botocore that Lambda could have
+	@for botocore in $(BOTOCORES); do \
+		.venv/bin/uv pip install --quiet --python .venv/bin/python --upgrade --target ".local/botocore/$$botocore" "$$botocore" || \
+			{ echo "error: nothing was tested with $$botocore, which could not be installed (see above). Is PyPI in reach?" >&2; exit 1; }; \
+		PYTHONPATH=".local/botocore/$$botocore" .venv/bin/python -c 'import botocore; print("botocore", botocore.__version__, *botocore.__path__)'; \
+		PYTHONPATH=".local/botocore/$$botocore" .venv/bin/pytest -q -W ignore::DeprecationWarning tests/unit/shared/test_aws.py $(ARGS); \
+	done
 
 mutants: $(VENV) ## Break the code, one fault at a time, and fail when no test notices (ONLY=packing,shared FRESH=1)
 	@PYTHONHASHSEED=0 $(RUN) scripts.mutants $(call options,ONLY) $(if $(FRESH),--fresh)

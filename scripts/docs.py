@@ -1,6 +1,7 @@
 """Write what the docs have from the code: `make docs`.
 
-The input and output tables in the READMEs of terraform/, between their markers, and docs/local-cloud-parity.md.
+The input and output tables in the READMEs of terraform/ and the costs in docs/sizing.md, between their markers, and
+docs/local-cloud-parity.md.
 `--check` writes nothing, and fails when something is out of date: `make check` does that.
 """
 
@@ -15,11 +16,13 @@ import hcl2
 import typer
 from hcl2.utils import SerializationOptions
 
+from bench import costs
 from scripts import parity_report
 from scripts.command import UserError, run
 from scripts.stage import ROOT, TERRAFORM
 
 BEGIN, END = "<!-- made by make docs -->", "<!-- end of what make docs made -->"
+SIZING = ROOT / "docs/sizing.md"
 _HEREDOC = re.compile(r"<<-?(\w+)\n(.*)\n\s*\1", re.DOTALL)
 
 
@@ -36,6 +39,7 @@ def main(check: bool = typer.Option(False, help="fail when something is out of d
 
 def _generated() -> Iterator[tuple[Path, str]]:
     yield parity_report.REPORT, parity_report.report()
+    yield SIZING, with_tables(SIZING, costs.month_table())
     for variables in sorted(TERRAFORM.rglob("variables.tf")):
         readme = variables.with_name("README.md")
         if not readme.exists():

@@ -1,7 +1,14 @@
-"""What every adapter needs of botocore: a client that leaves retrying to us, and its errors sorted."""
+"""What every adapter needs of botocore: a client that leaves retrying to us, and its errors sorted.
 
+Why the client is lean, and what that rests on: docs/decisions/0008.
+"""
+
+import json
+import sys
+from types import SimpleNamespace
 from typing import Any
 
+import botocore
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import (
@@ -15,6 +22,7 @@ from botocore.loaders import Loader
 from botocore.parsers import ResponseParserError
 
 from handlers.shared.errors import RefusedError, RetryableError
+from handlers.shared.log import BatchLog
 
 CONNECT_SECONDS, READ_SECONDS = 1.0, 3.0
 """How long a call may take; both together must fit into the margin that a function keeps."""
@@ -45,42 +53,52 @@ _RETRYABLE_CODES = frozenset(
 )
 
 
-class _OneServiceLoader(Loader):
-    """botocore's loader, but for what it reads about all the other services: a sixth of a cold start."""
+class _LeanLoader(Loader):
+    """botocore's loader for one service. It leaves out what is slow and makes no difference to this project's calls.
+
+    Raises whatever a lookup raises where botocore's data has another structure: `client` then falls back.
+    """
 
     def __init__(self, service: str) -> None:
         super().__init__()
         self._service = service
 
     def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002
-        """The one that is going to be asked for, without a search through every service's directory."""
+        """Return the one service that will be asked for, without searching every service's directory."""
         return [self._service]
 
     def load_data_with_path(self, name: str) -> tuple[Any, str]:
-        """What is asked for; in place of every service's endpoint in every region, more than a megabyte, a rule.
+        """Load a data file; for DynamoDB, derive endpoints.json (over a megabyte, every service) from partitions.json.
 
-        DynamoDB has no endpoint but by that rule. S3, which a parked record alone asks for, has.
+        botocore takes partition and signing region from it. The endpoint comes from DynamoDB's own rules, which are
+        left alone; that they are used takes a path in botocore's own folder.
         """
         if name == "endpoints" and self._service == "dynamodb":
-            return {"partitions": [_endpoints(each) for each in self.load_data("partitions")["partitions"]]}, name
+            partitions = self.load_data("partitions")["partitions"]
+            return {"partitions": [_endpoints(each) for each in partitions]}, f"{self.BUILTIN_DATA_PATH}/{name}"
         data: tuple[Any, str] = super().load_data_with_path(name)
         return data
 
     def load_service_model(self, service_name: str, type_name: str, api_version: str | None = None) -> Any:
-        """The service, but that the writes of a transaction are sent as they are.
+        """Load a service's description; in DynamoDB's, declare a transaction's writes to be one opaque value.
 
-        Ours are in their wire form already. For botocore to copy a hundred of them field by field, and to look
-        for account numbers in their table names, is 40 % of a call.
+        They are in their wire form already. Copying a hundred of them field by field, and looking for account numbers
+        in their table names, takes botocore four times as long as everything else before signing.
         """
         model = super().load_service_model(service_name, type_name, api_version)
         if (service_name, type_name) == ("dynamodb", "service-2"):
-            model["shapes"]["TransactWriteItemList"] = {"type": "string"}
-            model["operations"]["TransactWriteItems"].pop("operationContextParams", None)
+            operation, shapes = model["operations"]["TransactWriteItems"], model["shapes"]
+            shapes[operation["input"]["shape"]]["members"]["TransactItems"] = {"shape": _OPAQUE}
+            shapes[_OPAQUE] = {"type": "string"}
+            operation.pop("operationContextParams", None)
         return model
 
 
+_OPAQUE = "OpaqueTransactItems"
+
+
 def _endpoints(partition: dict[str, Any]) -> dict[str, Any]:
-    """What botocore's endpoints.json would say of a partition, had it no service with endpoints of its own."""
+    """Return what endpoints.json would say of a partition in which no service has endpoints of its own."""
     return {
         "partition": partition["id"],
         "dnsSuffix": partition["outputs"]["dnsSuffix"],
@@ -92,21 +110,72 @@ def _endpoints(partition: dict[str, Any]) -> dict[str, Any]:
 
 
 def client(service: str, connections: int) -> Any:
-    """A botocore client: boto3 would add a third to a cold start, and nothing that is used here."""
-    session = botocore.session.Session()
-    session.register_component("data_loader", _OneServiceLoader(service))
-    return session.create_client(
-        service,
-        config=Config(
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
-            max_pool_connections=connections,
-            # Ours are bounded by the invocation's remaining time, which botocore's do not know.
-            retries={"total_max_attempts": 1},
-            # Half the time of a transaction of 100 items; what we send is typed and tested.
-            parameter_validation=False,
-        ),
+    """Make a botocore client. boto3 would add a third to a cold start and nothing that is used here.
+
+    AWS chooses the botocore of the Lambda runtime, so the lean client is tried before it is used. When botocore's data
+    is not what `_LeanLoader` expects, the client is botocore's own, and a WARN line says so.
+    Raises what botocore raises where it cannot make a client either, as without a region.
+    """
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        max_pool_connections=connections,
+        # Ours are bounded by the invocation's remaining time, which botocore's do not know.
+        retries={"total_max_attempts": 1},
+        # Half the time of a transaction of 100 items; what we send is typed and tested.
+        parameter_validation=False,
     )
+    try:
+        return _lean_client(service, config)
+    except Exception as error:  # noqa: BLE001 - nobody knows what an untried botocore raises; its own client decides
+        plain = botocore.session.Session().create_client(service, config=config)
+        # Lambda logs stderr as it logs stdout; a command's stdout may be JSON.
+        log = BatchLog(request_id=None, stream=sys.stderr)
+        log.warning(
+            "The lean client does not fit this botocore; using botocore's own, which is slower",
+            service=service,
+            botocore=botocore.__version__,
+            reason=f"{type(error).__name__}: {error}",
+        )
+        log.write()
+        return plain
+
+
+def _lean_client(service: str, config: Config) -> Any:
+    """Make a client with the lean loader. Raises an exception of any type where that does not work."""
+    session = botocore.session.Session()
+    session.register_component("data_loader", _LeanLoader(service))
+    lean = session.create_client(service, config=config)
+    if service == "dynamodb":
+        _check_wire_form(lean)
+    return lean
+
+
+# DynamoDB would refuse it, should it ever be sent: a table's name has at least three characters.
+_SAMPLE: dict[str, Any] = {
+    "TransactItems": [{"Put": {"TableName": "-", "Item": {"RecordID": {"N": "1"}, "Username": {"S": "jane"}}}}],
+    "ClientRequestToken": "-",
+}
+
+
+def _check_wire_form(dynamodb: Any) -> None:
+    """Let botocore prepare a transaction, stop it before it signs, and compare what it would have sent.
+
+    Under any protocol but JSON a transaction that was declared opaque would be sent wrongly, or not at all.
+    """
+    prepared = []
+
+    def answer(params: dict[str, Any], **_: Any) -> tuple[SimpleNamespace, dict[str, Any]]:
+        prepared.append(params["body"])
+        return SimpleNamespace(status_code=200), {}
+
+    dynamodb.meta.events.register_first("before-call", answer)
+    try:
+        dynamodb.transact_write_items(**_SAMPLE)
+    finally:
+        dynamodb.meta.events.unregister("before-call", answer)
+    if json.loads(prepared[0]) != _SAMPLE:
+        raise ValueError("a transaction is not sent as it is")
 
 
 def is_retryable(code: str) -> bool:
