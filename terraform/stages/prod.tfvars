@@ -19,7 +19,12 @@ stream = { retention_hours = 168 }
 # What is kept free for these functions is not taken by others of the account, and what goes wrong here does not take
 # the others' share. A mapping uses one execution for each shard and parallel batch, and a rollback or a redrive one more;
 # 20 leaves room to grow the stream. AWS asks that 100 of an account's executions stay unreserved.
-process_kinesis_records = { reserved_concurrency = 20 }
+# Every score event is a conditional put: 0.8 ms of a core, as measured (docs/performance.md), so a whole core works off a full
+# shard. It costs what 256 MB do, since a batch is done seven times as fast.
+process_kinesis_records = {
+  reserved_concurrency = 20
+  memory_size          = 1769
+}
 
 # Batches of 1,000 where 100 is the default: of 100 users, a record takes 2.2 write units rather than 4.0, and five times as
 # many are counted a second. Twice the memory is twice the processor, in half the time, at the same price. Both as

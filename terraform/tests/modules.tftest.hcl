@@ -226,13 +226,11 @@ run "table_lets_each_user_do_one_thing_to_it_alone" {
   assert {
     condition = {
       for statement in concat(
-        data.aws_iam_policy_document.batch_write.statement,
         data.aws_iam_policy_document.put_item.statement,
         data.aws_iam_policy_document.update_item.statement,
         data.aws_iam_policy_document.read_stream["NEW_IMAGE"].statement,
       ) : statement.sid => [statement.actions, statement.resources]
       } == {
-      BatchWriteItem   = [toset(["dynamodb:BatchWriteItem"]), toset([aws_dynamodb_table.this.arn])]
       PutItem          = [toset(["dynamodb:PutItem"]), toset([aws_dynamodb_table.this.arn])]
       UpdateItem       = [toset(["dynamodb:UpdateItem"]), toset([aws_dynamodb_table.this.arn])]
       ReadTableStream  = [toset(["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"]), toset([aws_dynamodb_table.this.stream_arn])]

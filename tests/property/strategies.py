@@ -1,5 +1,6 @@
 """Strategies of hypothesis for input that may be anything at all: text, JSON, DynamoDB attributes."""
 
+import json
 from typing import Any
 
 from hypothesis import strategies as st
@@ -48,6 +49,15 @@ any_json = st.recursive(
     max_leaves=10,
 )
 """What json.loads may return, lists too deep to be written again among it."""
+
+
+json_text = st.one_of(
+    numerals,
+    any_text.map(json.dumps),
+    st.builds(lambda depth: "[" * depth + "]" * depth, st.sampled_from([1, 900, 990, 2000, 100_000])),
+    st.sampled_from(["null", "true", "{}", '{"N": "1"}', '"\\ud800"', '""', '"7"', "[", ""]),
+)
+"""A JSON value as text, hardly ever wrong, with numbers of any size and lists of any depth."""
 
 
 def object_of(**values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
