@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from bench import cold_start, deploying, engine, plots, records, report, scaling, verdicts, writing
+from bench import cold_start, deploying, engine, ingesting, plots, records, report, scaling, verdicts, writing
 from bench.measuring import Findings, Row
 from scripts.command import UserError, run
 
@@ -15,6 +15,7 @@ BENCHMARKS: dict[str, Callable[[], Findings]] = {
     "logging": records.logging_,
     "counts": writing.counts,
     "rates": writing.rates,
+    "ingesting": ingesting.measure,
     "memory": records.memory,
     "verdicts": verdicts.measure,
     "scaling": scaling.measure,
@@ -26,6 +27,7 @@ QUICK: dict[str, Callable[[], Findings]] = {
     "parsing": lambda: records.parsing(repetitions=7),
     "logging": lambda: records.logging_(repetitions=5),
     "counts": writing.counts,
+    "ingesting": ingesting.counts,
 }
 
 

@@ -99,6 +99,7 @@ def _environment(code: Path | None = None, **variables: str) -> dict[str, str]:
         "TOTALS_TABLE": "GameScoresByUser",
         "LEDGER_TABLE": "GameScoreLedger",
         "FAILURE_BUCKET": "failures",
+        "STREAM_ARN": "arn:aws:kinesis:us-east-1:123456789012:stream/Demo-Stream",
         **variables,
     }
 

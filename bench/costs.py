@@ -58,7 +58,7 @@ RETENTION_SHARD_HOUR = 0.020
 ALARM, DASHBOARD, METRIC, KEY = 0.10, 3.00, 0.30, 1.00
 """A month each. CloudWatch counts a metric of one's own in each hour in which it is sent."""
 
-OWN_METRICS = 14
+OWN_METRICS = 15
 """Names and dimensions that functions and reconcile publish."""
 EVENT_COUNTS = 6
 """Metrics that MetricsConfig gives the mapping of a stream:

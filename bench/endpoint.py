@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import http.client
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -94,11 +95,18 @@ def write_units(operation: str, request: Mapping[str, Any]) -> int:
                 for each in writes
                 for write in each.values()
             )
+        case "batchexecutestatement":  # whose statements are inserts
+            return sum(_units({"Item": _inserted(each)}) for each in request["Statements"])
         case "putitem" | "updateitem" | "deleteitem":
             return _units(request)
         case "getitem":
             return 0
     raise ValueError(f"nobody has asked for {operation} before")
+
+
+def _inserted(statement: Mapping[str, Any]) -> dict[str, Any]:
+    names = re.findall(r"'(\w+)': \?", statement["Statement"])
+    return dict(zip(names, statement["Parameters"], strict=True))
 
 
 def _units(write: Mapping[str, Any]) -> int:

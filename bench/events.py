@@ -4,9 +4,11 @@ import base64
 import json
 import time
 from dataclasses import dataclass
+from decimal import Decimal
 from random import Random
 from typing import Any, cast
 
+from handlers.process_kinesis_records.ingestion import ScoreEvent
 from handlers.shared.lambda_types import DynamoDBEvent, DynamoDBRecord, KinesisEvent
 from tests.fakes.stream import insert
 
@@ -85,6 +87,15 @@ def stream_event(n: int) -> KinesisEvent:
             }
         )
     return cast(KinesisEvent, {"Records": decoded(records)})
+
+
+def score_events(n: int) -> list[ScoreEvent]:
+    """Score events of `n` records of 100 users, with positions as long as Kinesis makes them."""
+    first = 49590338271490256608559692538361294095544909552521936898
+    return [
+        ScoreEvent(Decimal(_FIRST_RECORD + at), f"player-{at % 100:06d}", Decimal(at % 1000), f"056:{first + at}")
+        for at in range(n)
+    ]
 
 
 def decoded(value: Any) -> Any:

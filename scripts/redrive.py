@@ -1,9 +1,8 @@
 """Replay what lies in the failure bucket: `make redrive [DRY_RUN=1] [SINCE=2h] [FUNCTION=...] [JSON=1]`.
 
 Safe to interrupt, to run twice, and beside live traffic: what a function has done already it may be given again.
-AggregateScoresByUser drops by version what it has counted, in whatever order it comes. ProcessKinesisRecords takes
-events as they come: they are late in its log, and one with a score replaces the item of its RecordID, as ever, though
-a later event may have put that. Look at SINCE and DRY_RUN first where an event must not overtake a later one.
+AggregateScoresByUser drops by version what it has counted, and ProcessKinesisRecords drops by position a score event
+whose item holds a later one, in whatever order they come.
 """
 
 import json

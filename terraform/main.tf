@@ -32,8 +32,9 @@ locals {
     environment = var.ingest_scores ? tomap({
       RECORDS_TABLE  = module.score_records.name
       FAILURE_BUCKET = module.failure_store.name
+      STREAM_ARN     = module.stream.arn # whose events count; those from elsewhere are tests
     }) : tomap({})
-    grants = var.ingest_scores ? tomap({ put-records = module.score_records.batch_write_policy }) : tomap({})
+    grants = var.ingest_scores ? tomap({ put-records = module.score_records.put_item_policy }) : tomap({})
   }
 }
 
@@ -195,7 +196,7 @@ module "monitoring" {
   }
 
   tables = {
-    GameScoreRecords = { name = module.score_records.name, operations = ["BatchWriteItem"] }
+    GameScoreRecords = { name = module.score_records.name, operations = ["PutItem"] }
     GameScoreLedger  = { name = module.score_ledger.name, operations = ["BatchGetItem", "TransactWriteItems"] }
     GameScoresByUser = { name = module.scores_by_user.name, operations = ["TransactWriteItems"] }
   }

@@ -315,14 +315,12 @@ run "table_lets_each_user_do_one_thing_to_it_alone" {
   assert {
     condition = {
       for statement in concat(
-        data.aws_iam_policy_document.batch_write.statement,
         data.aws_iam_policy_document.batch_get.statement,
         data.aws_iam_policy_document.put_item.statement,
         data.aws_iam_policy_document.update_item.statement,
         data.aws_iam_policy_document.read_stream["NEW_IMAGE"].statement,
       ) : statement.sid => [statement.actions, statement.resources]
       } == {
-      BatchWriteItem   = [toset(["dynamodb:BatchWriteItem"]), toset([aws_dynamodb_table.this.arn])]
       BatchGetItem     = [toset(["dynamodb:BatchGetItem"]), toset([aws_dynamodb_table.this.arn])]
       PutItem          = [toset(["dynamodb:PutItem"]), toset([aws_dynamodb_table.this.arn])]
       UpdateItem       = [toset(["dynamodb:UpdateItem"]), toset([aws_dynamodb_table.this.arn])]

@@ -13,7 +13,7 @@ variables {
     AggregateScoresByUser = { name = "dev-AggregateScoresByUser", timeout = 30, mapping_uuid = "22222222-0000-0000-0000-000000000000" }
   }
   tables = {
-    GameScoreRecords = { name = "dev-GameScoreRecords", operations = ["BatchWriteItem", "PutItem"] }
+    GameScoreRecords = { name = "dev-GameScoreRecords", operations = ["PutItem", "UpdateItem"] }
     GameScoreLedger  = { name = "dev-GameScoreLedger", operations = ["TransactWriteItems"] }
     GameScoresByUser = { name = "dev-GameScoresByUser", operations = ["TransactWriteItems"] }
   }

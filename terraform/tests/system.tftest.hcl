@@ -88,9 +88,10 @@ run "stores_score_events_by_default" {
   assert {
     condition = (
       local.ingestion.environment.RECORDS_TABLE == "GameScoreRecords"
+      && join(" ", keys(local.ingestion.environment)) == "FAILURE_BUCKET RECORDS_TABLE STREAM_ARN"
       && join(" ", keys(local.ingestion.grants)) == "put-records"
     )
-    error_message = "ProcessKinesisRecords stores score events in GameScoreRecords, and may do so."
+    error_message = "ProcessKinesisRecords stores score events in GameScoreRecords, knows whose events count, and may do so."
   }
 }
 

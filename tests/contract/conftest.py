@@ -44,10 +44,11 @@ class ParkingUnderTest:
 
 @dataclass(frozen=True)
 class RecordsUnderTest:
-    """Score records, and a way to see what is stored."""
+    """Score records, a way to see what is stored, and one to put an item as a user does, without a position."""
 
     records: ScoreRecords
     stored: Callable[[str], ScoreEvent | None]
+    write: Callable[[str, str, str], None]
 
 
 @pytest.fixture(scope="session")
@@ -102,7 +103,7 @@ def records_under_test(place: str) -> Iterator[RecordsUnderTest]:
     """The fake that other tests trust, or the adapter with a table of its own."""
     if place == "memory":
         records = InMemoryScoreRecords()
-        yield RecordsUnderTest(records, lambda record_id: records.items.get(Decimal(record_id)))
+        yield RecordsUnderTest(records, lambda record_id: records.items.get(Decimal(record_id)), records.write)
     else:
         yield from _dynamodb_records()
 
@@ -124,10 +125,19 @@ def _dynamodb_records() -> Iterator[RecordsUnderTest]:
 
     def stored(record_id: str) -> ScoreEvent | None:
         item = client.get_item(TableName=table, Key={"RecordID": {"N": record_id}}).get("Item")
-        return item and ScoreEvent(Decimal(item["RecordID"]["N"]), item["Username"]["S"], Decimal(item["Score"]["N"]))
+        return item and ScoreEvent(
+            record_id=Decimal(item["RecordID"]["N"]),
+            username=item["Username"]["S"],
+            score=Decimal(item["Score"]["N"]),
+            position=item.get("EventPosition", {"S": ""})["S"],
+        )
+
+    def write(record_id: str, username: str, score: str) -> None:
+        item = {"RecordID": {"N": record_id}, "Username": {"S": username}, "Score": {"N": score}}
+        client.put_item(TableName=table, Item=item)
 
     try:
-        yield RecordsUnderTest(DynamoDBScoreRecords(client, table), stored)
+        yield RecordsUnderTest(DynamoDBScoreRecords(client, table), stored, write)
     finally:
         client.delete_table(TableName=table)
 

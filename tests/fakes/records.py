@@ -1,29 +1,37 @@
 """GameScoreRecords in memory."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from decimal import Decimal
 
-from handlers.process_kinesis_records.ingestion import REQUEST_ITEMS, ScoreEvent
+from handlers.process_kinesis_records.ingestion import ScoreEvent
 
 
-def process_all(events: Sequence[ScoreEvent]) -> int:
-    """A hook that leaves nothing unprocessed."""
-    return len(events)
+def nothing(event: ScoreEvent) -> None:
+    """A hook that does nothing."""
 
 
 class InMemoryScoreRecords:
-    """ScoreRecords whose hook says how many events of a request are processed, and may raise."""
+    """ScoreRecords whose hooks may raise: `before` a put that is then not done, `after` one that was."""
 
     def __init__(self) -> None:
         self.items: dict[Decimal, ScoreEvent] = {}
-        self.processed: Callable[[Sequence[ScoreEvent]], int] = process_all
-        self.requests: list[int] = []
+        self.before: Callable[[ScoreEvent], None] = nothing
+        self.after: Callable[[ScoreEvent], None] = nothing
+        self.puts: list[ScoreEvent] = []
+        """All that were asked for and not refused, done or not; each takes a write unit."""
 
-    def put(self, events: Sequence[ScoreEvent], /) -> Sequence[ScoreEvent]:
+    def put(self, event: ScoreEvent, /) -> bool:
         """See ScoreRecords."""
-        self.requests.append(len(events))
-        assert 1 <= len(events) <= REQUEST_ITEMS, f"DynamoDB takes 1 to 25 items, not {len(events)}"
-        assert len({event.record_id for event in events}) == len(events), "DynamoDB takes one operation for an item"
-        processed = self.processed(events)
-        self.items |= {event.record_id: event for event in events[:processed]}
-        return events[processed:]
+        self.before(event)
+        self.puts.append(event)
+        held = self.items.get(event.record_id)
+        is_later = held is None or held.position < event.position
+        if is_later:
+            self.items[event.record_id] = event
+        self.after(event)
+        return is_later
+
+    def write(self, record_id: str, username: str, score: str) -> None:
+        """Put an item as a user does. Its position, "", stands for none: every event's is greater."""
+        key = Decimal(record_id)
+        self.items[key] = ScoreEvent(key, username, Decimal(score), position="")

@@ -228,7 +228,7 @@ NEEDED: Mapping[str, Mapping[str, tuple[Use, ...]]] = {
         "kinesis:GetRecords": (mapping_is_changed, record_is_counted),
         "kinesis:GetShardIterator": (mapping_is_changed,),
         "kinesis:ListShards": (mapping_is_changed,),
-        "dynamodb:BatchWriteItem": (record_is_counted,),
+        "dynamodb:PutItem": (record_is_counted,),
     },
     AGGREGATE: {
         **OF_EACH,

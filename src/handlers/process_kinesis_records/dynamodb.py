@@ -1,15 +1,16 @@
 """GameScoreRecords in DynamoDB: the only module of this function that talks to it."""
 
-from collections.abc import Sequence
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from handlers.process_kinesis_records.ingestion import ScoreEvent
 from handlers.shared import aws, decimals
+from handlers.shared.errors import PoisonRecordError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import WriteRequestTypeDef
+
+# Strictly less: no write's condition still holds after that write, so a retry of any kind changes nothing.
+_IS_LATER = "attribute_not_exists(EventPosition) OR EventPosition < :position"
 
 
 class DynamoDBScoreRecords:
@@ -19,26 +20,24 @@ class DynamoDBScoreRecords:
         self._client = client
         self._table = table
 
-    def put(self, events: Sequence[ScoreEvent], /) -> Sequence[ScoreEvent]:
+    def put(self, event: ScoreEvent, /) -> bool:
         """See ScoreRecords. No answer to a call, as after a timeout, is a RetryableError."""
         try:
-            response = self._client.batch_write_item(RequestItems={self._table: [_put(event) for event in events]})
+            self._client.put_item(
+                TableName=self._table,
+                Item={
+                    "RecordID": {"N": decimals.spell(event.record_id)},
+                    "Username": {"S": event.username},
+                    "Score": {"N": decimals.spell(event.score)},
+                    "EventPosition": {"S": event.position},
+                },
+                ConditionExpression=_IS_LATER,
+                ExpressionAttributeValues={":position": {"S": event.position}},
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
         except aws.AWS_ERRORS as error:
+            if aws.code(error) == "ValidationException":
+                raise PoisonRecordError(f"DynamoDB refuses the item: {error}") from error
             raise aws.sort(error) from error
-        unprocessed = {
-            Decimal(request["PutRequest"]["Item"]["RecordID"]["N"])
-            for request in response.get("UnprocessedItems", {}).get(self._table, [])
-        }
-        return [event for event in events if event.record_id in unprocessed]
-
-
-def _put(event: ScoreEvent) -> "WriteRequestTypeDef":
-    return {
-        "PutRequest": {
-            "Item": {
-                "RecordID": {"N": decimals.spell(event.record_id)},
-                "Username": {"S": event.username},
-                "Score": {"N": decimals.spell(event.score)},
-            }
-        }
-    }
+        return True

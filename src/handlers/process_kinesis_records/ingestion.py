@@ -1,11 +1,10 @@
 """Storing the score events of a batch in GameScoreRecords."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import islice
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from handlers.process_kinesis_records.payload import Fields, Numeral
 from handlers.shared import decimals, usernames
@@ -13,9 +12,10 @@ from handlers.shared.errors import PoisonRecordError, RefusedError, RetryableErr
 from handlers.shared.lambda_types import KinesisRecord
 from handlers.shared.parking import Parking, moment, parked_document, parked_key
 from handlers.shared.retrying import Patience
+from handlers.shared.workers import Workers
 
-REQUEST_ITEMS = 25
-"""What one BatchWriteItem takes."""
+_SEQUENCE_NUMBER_DIGITS = 129
+"""https://docs.aws.amazon.com/kinesis/latest/APIReference/API_SequenceNumberRange.html"""
 
 
 class ScoreEvent(NamedTuple):
@@ -24,15 +24,18 @@ class ScoreEvent(NamedTuple):
     record_id: Decimal
     username: str
     score: Decimal
+    position: str
+    """Its place in the stream, see `position`."""
 
 
 class ScoreRecords(Protocol):
     """GameScoreRecords."""
 
-    def put(self, events: Sequence[ScoreEvent], /) -> Sequence[ScoreEvent]:
-        """Put up to 25 events, no two of one RecordID, each in place of the whole item that it finds.
+    def put(self, event: ScoreEvent, /) -> bool:
+        """Replace the event's whole item, unless it holds an event of the same or a later position.
 
-        Returns those that were not processed. Raises RetryableError, after which some may have been, or RefusedError.
+        Returns whether the event was stored. Raises RetryableError, after which it may have been stored, RefusedError,
+        or PoisonRecordError when DynamoDB can never store this event.
         """
 
 
@@ -41,10 +44,13 @@ class Outcome:
     """What became of a batch's score events."""
 
     stored: int = 0
+    outdated: int = 0
+    """Events whose item already held them, or a later event."""
     folded: int = 0
+    """Events that a later one of the same RecordID and batch replaced."""
     parked: int = 0
     unfinished: set[int] = field(default_factory=set)
-    """The first position in the batch of each event that is neither stored nor parked."""
+    """The index in the batch of each event that is neither stored, outdated, folded nor parked."""
     poison: Counter[str] = field(default_factory=Counter)
     """Why events can never be stored."""
     reasons: set[str] = field(default_factory=set)
@@ -55,10 +61,19 @@ class Outcome:
         """Values and units."""
         return {
             "Stored": (self.stored, "Count"),
+            "Outdated": (self.outdated, "Count"),
             "Folded": (self.folded, "Count"),
             "Parked": (self.parked, "Count"),
             "Failed": (len(self.unfinished), "Count"),
         }
+
+
+class _Found(NamedTuple):
+    """A score event, and where in its batch it is. Of two of one RecordID, the one to store is the greater."""
+
+    position: str
+    at: int
+    event: ScoreEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,65 +82,115 @@ class Ingestor:
 
     records: ScoreRecords
     parking: Parking
+    workers: Workers
     function_name: str
+    stream_arn: str
+    """The stream whose positions count, see `position`."""
 
     def ingest(self, batch: Sequence[KinesisRecord], found: Mapping[int, Fields], patience: Patience) -> Outcome:
-        """Store the score events found at these positions of the batch, and park those that are wrong.
+        """Store the score events found at these indexes of the batch, and park those that are wrong.
 
-        Of several of one RecordID the last is stored. Once one cannot be stored no other is begun.
+        Of several of one RecordID the one with the greatest position is stored. Several are put at once; after the
+        first failure no other put begins, and those in flight end.
         """
         outcome = Outcome()
-        last: dict[Decimal, ScoreEvent] = {}
-        first: dict[Decimal, int] = {}
-        for position, fields in found.items():
+        events: dict[Decimal, list[_Found]] = {}
+        for index, fields in found.items():
             try:
-                event = parse(fields)
+                event = parse(fields, position(batch[index], self.stream_arn))
             except PoisonRecordError as error:
-                self._park(batch[position], position, str(error), patience, outcome)
+                self._park(batch[index], index, str(error), patience, outcome)
                 continue
-            outcome.folded += event.record_id in last
-            last[event.record_id] = event
-            first.setdefault(event.record_id, position)
-        for events in _chunks(last.values()):
-            left = events if outcome.reasons else self._put(events, patience, outcome)
-            outcome.stored += len(events) - len(left)
-            outcome.unfinished |= {first[event.record_id] for event in left}
+            events.setdefault(event.record_id, []).append(_Found(event.position, index, event))
+        todo = list(events.values())
+        for each in todo:
+            each.sort()
+        while todo:
+            todo = self._round(batch, todo, patience, outcome)
         return outcome
 
-    def _put(self, events: Sequence[ScoreEvent], patience: Patience, outcome: Outcome) -> Sequence[ScoreEvent]:
-        """Put what one request takes; returns what is left when the time is up, or AWS refuses."""
-        left = events
+    def _round(
+        self,
+        batch: Sequence[KinesisRecord],
+        todo: list[list[_Found]],
+        patience: Patience,
+        outcome: Outcome,
+    ) -> list[list[_Found]]:
+        """Put the last event of each list; return the lists whose last was poison, without it."""
+        stopped = bool(outcome.reasons)
 
-        def attempt() -> None:
-            nonlocal left
-            left = self.records.put(left)
-            if left:
-                raise RetryableError("DynamoDB left items unprocessed")
+        def put(event: ScoreEvent) -> bool | Exception | None:
+            """Whether it was stored, or why not; None when it was not begun."""
+            nonlocal stopped
+            if stopped:
+                return None
+            try:
+                return patience.call(lambda: self.records.put(event))
+            except PoisonRecordError as error:
+                return error
+            except (RetryableError, RefusedError) as error:
+                stopped = True
+                return error
 
-        try:
-            patience.call(attempt)
-        except (RetryableError, RefusedError) as error:
-            outcome.reasons.add(str(error))
+        left: list[list[_Found]] = []
+        for each, result in zip(todo, self.workers.map(put, [each[-1].event for each in todo]), strict=True):
+            if isinstance(result, PoisonRecordError):
+                poison = each.pop()
+                self._park(batch[poison.at], poison.at, str(result), patience, outcome)
+                if each:
+                    left.append(each)
+                continue
+            outcome.folded += len(each) - 1
+            if isinstance(result, bool):
+                outcome.stored += result
+                outcome.outdated += not result
+                continue
+            outcome.unfinished.add(each[-1].at)
+            if result is not None:
+                outcome.reasons.add(str(result))
         return left
 
-    def _park(self, record: KinesisRecord, position: int, reason: str, patience: Patience, outcome: Outcome) -> None:
+    def _park(self, record: KinesisRecord, index: int, reason: str, patience: Patience, outcome: Outcome) -> None:
         outcome.poison[reason] += 1
-        key = parked_key(self.function_name, record, moment(record["kinesis"].get("approximateArrivalTimestamp")))
-        document = parked_document(self.function_name, record, reason)
+        try:
+            key = parked_key(self.function_name, record, moment(record["kinesis"].get("approximateArrivalTimestamp")))
+            document = parked_document(self.function_name, record, reason)
+        except (RecursionError, ValueError) as error:  # nested too deeply, or with a number of too many digits
+            outcome.unfinished.add(index)
+            outcome.reasons.add(f"A record cannot be written as JSON: {error}")
+            return
         try:
             patience.call(lambda: self.parking.park(key, document))
             outcome.parked += 1
         except (RetryableError, RefusedError) as error:
-            outcome.unfinished.add(position)
+            outcome.unfinished.add(index)
             outcome.reasons.add(str(error))
 
 
-def parse(fields: Fields) -> ScoreEvent:
+def parse(fields: Fields, position: str) -> ScoreEvent:
     """The score event that the fields describe. Raises PoisonRecordError when they describe none."""
     username = fields["Username"]
     if type(username) is not str:
         raise PoisonRecordError("Username is not a string")
-    return ScoreEvent(_number(fields, "RecordID"), usernames.check(username), _number(fields, "Score"))
+    return ScoreEvent(_number(fields, "RecordID"), usernames.check(username), _number(fields, "Score"), position)
+
+
+def position(record: Any, stream_arn: str) -> str:
+    """Return the record's place in the stream: of two events under one partition key, the later one's is greater.
+
+    That is its sequence number behind the number of its digits, `056:4959...`, so that strings compare as the numbers
+    do. Sequence numbers grow within a shard, and a child shard's are greater than all of its parent's
+    (docs/decisions/0011). A record that is not from this stream, or has no sequence number, is a test event: its
+    position begins with `#`, which is less than every digit, so that a test never outlasts a real event.
+    """
+    body = record.get("kinesis")
+    number = body.get("sequenceNumber") if isinstance(body, dict) else None
+    if not (isinstance(number, str) and number.isascii() and number.isdigit()):
+        return "#"
+    digits = number.lstrip("0")
+    if len(digits) > _SEQUENCE_NUMBER_DIGITS:
+        return "#"
+    return f"{'' if record.get('eventSourceARN') == stream_arn else '#'}{len(digits):03}:{digits}"
 
 
 def _number(fields: Fields, name: str) -> Decimal:
@@ -136,9 +201,3 @@ def _number(fields: Fields, name: str) -> Decimal:
         return decimals.parse(value)
     except ValueError as error:
         raise PoisonRecordError(f"{name} {error}") from None
-
-
-def _chunks(events: Iterable[ScoreEvent]) -> Iterator[list[ScoreEvent]]:
-    remaining = iter(events)
-    while chunk := list(islice(remaining, REQUEST_ITEMS)):
-        yield chunk

@@ -183,13 +183,16 @@ def is_retryable(code: str) -> bool:
     return code in _RETRYABLE_CODES
 
 
+def code(error: AwsError) -> str:
+    """Return the code that AWS answered, or the name of the error when there was no answer."""
+    return error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+
+
 def sort(error: AwsError) -> RetryableError | RefusedError:
     """The project's error for what a client raised, told apart by what happens next."""
+    name = code(error)
     if isinstance(error, ClientError):
-        code = error.response["Error"]["Code"]
-        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        retryable = is_retryable(code) or status >= 500
+        retryable = is_retryable(name) or error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500
     else:
-        code = type(error).__name__
         retryable = isinstance(error, _NO_ANSWER)
-    return (RetryableError if retryable else RefusedError)(f"{code}: {error}")
+    return (RetryableError if retryable else RefusedError)(f"{name}: {error}")

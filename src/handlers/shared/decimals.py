@@ -4,11 +4,12 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.Nami
 """
 
 import re
-from decimal import Context, Decimal, Inexact
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from functools import lru_cache
 
 ZERO = Decimal(0)
 DIGITS = 38
+_DOES_NOT_FIT = "does not fit a DynamoDB number"
 _LARGEST_EXPONENT, _SMALLEST_EXPONENT = 125, -130
 
 # Wide enough for any sum of scores, 1E+125 and 1E-130 among them; rounding one would lose a score silently.
@@ -18,7 +19,7 @@ add = _EXACT.add
 subtract = _EXACT.subtract
 
 # Decimal() alone also reads "NaN", "1_000", " 1 " and digits of other scripts.
-_NUMERAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_NUMERAL = re.compile(r"[+-]?(?P<significand>\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 
 def is_storable(number: Decimal) -> bool:
@@ -31,15 +32,21 @@ def is_storable(number: Decimal) -> bool:
 
 @lru_cache(maxsize=10_000)  # scores repeat
 def parse(text: str) -> Decimal:
-    """The number that an attribute of type N spells. Raises ValueError when DynamoDB could not hold it."""
+    """Return the number that a text spells. Raises ValueError, and nothing else, when DynamoDB cannot hold it."""
     if len(text) <= DIGITS and text.isascii() and text.replace(".", "", 1).isdigit():
         return Decimal(text)  # the common case, at a third of the price
     # The length bounds the work that a numeral no table ever held could cause.
-    if len(text) > 400 or not _NUMERAL.fullmatch(text):
+    numeral = _NUMERAL.fullmatch(text) if len(text) <= 400 else None
+    if not numeral:
         raise ValueError("is not a number")
-    number = Decimal(text)
+    if not numeral["significand"].strip("0."):
+        return ZERO  # whatever its exponent, which arithmetic would otherwise carry along
+    try:
+        number = Decimal(text)
+    except InvalidOperation:  # an exponent of 19 digits or more, which Decimal does not hold
+        raise ValueError(_DOES_NOT_FIT) from None
     if not is_storable(number):
-        raise ValueError("does not fit a DynamoDB number")
+        raise ValueError(_DOES_NOT_FIT)
     return number
 
 

@@ -54,5 +54,9 @@ class BatchLog:
         if lines:
             # Looked up now, not at import: Lambda and pytest both replace sys.stdout.
             stream = self._stream or sys.stdout
-            stream.write("".join([_encode(line) + "\n" for line in lines]))
+            text = "".join([_encode(line) + "\n" for line in lines])
+            if not text.isascii():
+                # UTF-8 has no lone surrogates, which an event's strings may hold; JSON's escape of one is Python's.
+                text = text.encode(errors="backslashreplace").decode()
+            stream.write(text)
             stream.flush()

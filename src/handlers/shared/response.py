@@ -14,8 +14,14 @@ def batch_response(first_failed: str | None = None) -> "BatchResponse":
 
 
 def complete_failure() -> "BatchResponse":
-    """Return the response of a batch that failed as a whole: an empty identifier says so.
+    """Return the response that fails a batch as a whole: an empty identifier, which names none of its records.
 
-    https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
+    https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html
     """
     return batch_response("")
+
+
+def reportable(sequence_number: object) -> str:
+    """Return what a response may name a record by: its sequence number, or "" for none, which fails the whole batch."""
+    is_number = isinstance(sequence_number, str) and sequence_number.isascii() and sequence_number.isdigit()
+    return str(sequence_number) if is_number else ""

@@ -76,6 +76,7 @@ locals {
           title = "Score events"
           metrics = [
             [local.own_namespace, "Stored", "FunctionName", local.process.name, { stat = "Sum" }],
+            [local.own_namespace, "Outdated", "FunctionName", local.process.name, { stat = "Sum" }],
             [local.own_namespace, "Folded", "FunctionName", local.process.name, { stat = "Sum" }],
           ]
         },

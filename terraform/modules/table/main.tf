@@ -62,16 +62,6 @@ data "aws_iam_policy_document" "read_stream" {
   }
 }
 
-data "aws_iam_policy_document" "batch_write" {
-  source_policy_documents = [data.aws_iam_policy_document.use_key.json]
-
-  statement {
-    sid       = "BatchWriteItem"
-    actions   = ["dynamodb:BatchWriteItem"]
-    resources = [aws_dynamodb_table.this.arn]
-  }
-}
-
 data "aws_iam_policy_document" "batch_get" {
   source_policy_documents = [data.aws_iam_policy_document.use_key.json]
 
@@ -82,7 +72,7 @@ data "aws_iam_policy_document" "batch_get" {
   }
 }
 
-# A transaction needs no action of its own: it is authorised by the writes in it.
+# A transaction needs no action of its own: it is authorised by the writes in it. Neither does a condition.
 data "aws_iam_policy_document" "put_item" {
   source_policy_documents = [data.aws_iam_policy_document.use_key.json]
 

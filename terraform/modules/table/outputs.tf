@@ -18,18 +18,13 @@ output "read_stream_policy" {
   value       = one(values(data.aws_iam_policy_document.read_stream)[*].json)
 }
 
-output "batch_write_policy" {
-  description = "Policy document (JSON) that lets a role put into the table, and delete, many items in one request."
-  value       = data.aws_iam_policy_document.batch_write.json
-}
-
 output "batch_get_policy" {
   description = "Policy document (JSON) that lets a role read many items of the table in one request."
   value       = data.aws_iam_policy_document.batch_get.json
 }
 
 output "put_item_policy" {
-  description = "Policy document (JSON) that lets a role put items into the table, whole."
+  description = "Policy document (JSON) that lets a role put whole items into the table, in a transaction or not."
   value       = data.aws_iam_policy_document.put_item.json
 }
 

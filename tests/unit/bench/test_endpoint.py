@@ -10,6 +10,10 @@ from bench.peers import lab, ours
 from bench.writing import client_of, counted, function
 
 PUT: Any = {"TableName": "t", "Item": {"Id": {"N": "1"}, "Text": {"S": "x" * 1100}}}
+INSERT: Any = {
+    "Statement": "INSERT INTO \"t\" VALUE {'Id': ?, 'Text': ?}",
+    "Parameters": [{"N": "1"}, {"S": "x" * 1100}],
+}
 UPDATE: Any = {"TableName": "t", "Key": {"Id": {"N": "1"}}, "ExpressionAttributeValues": {":score": {"N": "5"}}}
 
 
@@ -20,6 +24,7 @@ UPDATE: Any = {"TableName": "t", "Key": {"Id": {"N": "1"}}, "ExpressionAttribute
         ("updateitem", UPDATE, 1),
         ("batchwriteitem", {"RequestItems": {"t": [{"PutRequest": PUT}, {"DeleteRequest": UPDATE}]}}, 3),
         ("transactwriteitems", {"TransactItems": [{"Put": PUT}, {"Update": UPDATE}]}, 6),
+        ("batchexecutestatement", {"Statements": [INSERT, INSERT]}, 4),
         ("getitem", {}, 0),
     ],
 )

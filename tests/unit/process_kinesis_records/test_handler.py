@@ -16,7 +16,9 @@ from handlers.process_kinesis_records import handler as module
 from handlers.process_kinesis_records.handler import handler
 from handlers.shared.environment import SettingsError
 from handlers.shared.lambda_types import KinesisEvent, LambdaContext
+from tests.property.strategies import nested
 
+STREAM = "arn:aws:kinesis:us-east-1:123456789012:stream/Demo-Stream"
 EVENTS = Path(__file__).resolve().parents[3] / "scripts" / "events"
 
 
@@ -26,7 +28,7 @@ def event_of(*data: str) -> KinesisEvent:
             {
                 "eventID": f"shardId-000000000000:{number}",
                 "eventSource": "aws:kinesis",
-                "eventSourceARN": "arn:aws:kinesis:us-east-1:123456789012:stream/Demo-Stream",
+                "eventSourceARN": STREAM,
                 "kinesis": {
                     "data": each,
                     "partitionKey": "1",
@@ -109,6 +111,7 @@ def test_an_empty_payload_is_an_empty_text(context: LambdaContext, capsys: pytes
 def stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("RECORDS_TABLE", "records")
     monkeypatch.setenv("FAILURE_BUCKET", "failures")
+    monkeypatch.setenv("STREAM_ARN", STREAM)
     module._ingestor.cache_clear()
     with mock_aws():
         boto3.client("dynamodb").create_table(
@@ -120,6 +123,95 @@ def stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         boto3.client("s3").create_bucket(Bucket="failures")
         yield
     module._ingestor.cache_clear()
+
+
+@pytest.mark.parametrize("variables", [{}, {"FAILURE_BUCKET": "failures", "STREAM_ARN": STREAM}])
+def test_without_a_table_to_store_in_score_events_are_only_logged(
+    variables: dict[str, str],
+    stores: None,
+    context: LambdaContext,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in "RECORDS_TABLE", "FAILURE_BUCKET", "STREAM_ARN":
+        monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    right, wrong = (f'{{"RecordID": 7, "Username": "jane", "Score": {score}}}' for score in ("1", "null"))
+
+    response = handler(payloads(right, wrong), context)
+
+    assert response == {"batchItemFailures": []}
+    assert [line["message"] for line in logged(capsys)] == [
+        f"Decoded payload: {right}",
+        f"Decoded payload: {wrong}",
+        "Successfully processed 2 records.",
+    ]
+    assert not boto3.client("dynamodb").scan(TableName="records")["Items"]
+    assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket="failures")
+    assert module._ingestor.cache_info().misses == 0
+
+
+def test_a_batch_that_is_delivered_again_late_does_not_replace_newer_scores(
+    stores: None, context: LambdaContext, capsys: pytest.CaptureFixture[str]
+) -> None:
+    event = payloads(*(f'{{"RecordID": 7, "Username": "jane", "Score": {score}}}' for score in (1, 2)))
+    handler(event, context)
+
+    response = handler({"Records": event["Records"][:1]}, context)
+
+    assert response == {"batchItemFailures": []}
+    (item,) = boto3.client("dynamodb").scan(TableName="records")["Items"]
+    assert item["Score"] == {"N": "2"}
+    assert logged(capsys)[-1]["Outdated"] == 1
+
+
+@pytest.mark.parametrize("event", [None, [], "Records", 7, {}, {"Records": None}, {"Records": {}}, {"records": []}])
+def test_an_event_that_is_no_batch_fails_as_a_whole_and_the_log_says_why(
+    event: Any, context: LambdaContext, capsys: pytest.CaptureFixture[str]
+) -> None:
+    response = handler(event, context)
+
+    assert response == {"batchItemFailures": [{"itemIdentifier": ""}]}
+    (line,) = logged(capsys)
+    assert line["level"] == "ERROR"
+    assert "no list of Records" in line["message"]
+
+
+@pytest.mark.parametrize(
+    "record", [None, "text", {}, {"kinesis": None}, {"kinesis": {"data": 7}}, {"eventID": "\ud800"}]
+)
+def test_a_record_without_data_is_logged_whole_and_fails_nothing(
+    record: Any, context: LambdaContext, capsys: pytest.CaptureFixture[str]
+) -> None:
+    event: Any = {"Records": [record, *payloads("hello")["Records"]]}
+
+    response = handler(event, context)
+
+    assert response == {"batchItemFailures": []}
+    lines = logged(capsys)
+    assert [(line["level"], line["message"]) for line in lines] == [
+        ("WARN", f"Found a record without data: {json.dumps(record)}"),
+        ("INFO", "Decoded payload: hello"),
+        ("INFO", "Successfully processed 2 records."),
+    ]
+
+
+@pytest.mark.parametrize(("number", "identifier"), [("5", "5"), (None, ""), ("\ud800", "")])
+def test_a_record_that_cannot_even_be_logged_is_reported(
+    number: Any, identifier: str, context: LambdaContext, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deep: Any = {"kinesis": {"sequenceNumber": number, "data": nested(100_000)}}
+    event: Any = {"Records": [*payloads("hello")["Records"], deep]}
+
+    response = handler(event, context)
+
+    assert response == {"batchItemFailures": [{"itemIdentifier": identifier}]}
+    assert [(line["level"], line["message"]) for line in logged(capsys)] == [
+        ("INFO", "Decoded payload: hello"),
+        ("ERROR", "Record 2 of 2 has no data, and cannot be logged"),
+        ("INFO", "Successfully processed 1 records."),
+    ]
 
 
 def payloads(*texts: str) -> KinesisEvent:
@@ -135,7 +227,14 @@ def test_score_events_reach_the_table_and_wrong_ones_the_bucket(
 
     assert response == {"batchItemFailures": []}
     items = boto3.client("dynamodb").scan(TableName="records")["Items"]
-    assert items == [{"RecordID": {"N": "7"}, "Username": {"S": "jane"}, "Score": {"N": "0.1"}}]
+    assert items == [
+        {
+            "RecordID": {"N": "7"},
+            "Username": {"S": "jane"},
+            "Score": {"N": "0.1"},
+            "EventPosition": {"S": "001:1"},
+        }
+    ]
     (parked,) = boto3.client("s3").list_objects_v2(Bucket="failures")["Contents"]
     assert parked["Key"] == "parked/Function/1970-01-01/shardId-000000000000:2.json"
     lines = logged(capsys)
@@ -146,8 +245,9 @@ def test_score_events_reach_the_table_and_wrong_ones_the_bucket(
         "Found score events that can never be stored",
         "Successfully processed 3 records.",
     ]
-    assert {name: lines[-1][name] for name in ("Stored", "Folded", "Parked", "Failed")} == {
+    assert {name: lines[-1][name] for name in ("Stored", "Outdated", "Folded", "Parked", "Failed")} == {
         "Stored": 1,
+        "Outdated": 0,
         "Folded": 0,
         "Parked": 1,
         "Failed": 0,
@@ -189,7 +289,7 @@ def test_what_is_not_configured_is_told_after_the_payloads_are_logged(
     monkeypatch.setenv("RECORDS_TABLE", "records")
     module._ingestor.cache_clear()
 
-    with pytest.raises(SettingsError, match="FAILURE_BUCKET is missing"):
+    with pytest.raises(SettingsError, match="FAILURE_BUCKET is missing; STREAM_ARN is missing"):
         handler(payloads('{"RecordID": 7, "Username": "jane", "Score": 1}'), context)
 
     assert logged(capsys)[0]["message"].startswith("Decoded payload: {")

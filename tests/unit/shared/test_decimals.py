@@ -24,10 +24,43 @@ def test_what_only_python_takes_for_a_number_is_refused(text: str) -> None:
         decimals.parse(text)
 
 
-@pytest.mark.parametrize("text", ["1" * 39, "1.0000000000000000000000000000000000000001", "1E126", "1E-131"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1" * 39,
+        "1.0000000000000000000000000000000000000001",
+        "1E126",
+        "1E-131",
+        "1e9999999999999999999",  # beyond the exponents that Decimal itself can hold
+        "-1E-9999999999999999999",
+    ],
+)
 def test_a_number_beyond_dynamodbs_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="does not fit"):
         decimals.parse(text)
+
+
+@pytest.mark.parametrize("text", ["0e9999999999999999999", "-0.0E-9999999999999999999", "0e999999", "0e-999999"])
+def test_zero_is_zero_whatever_its_exponent(text: str) -> None:
+    assert decimals.parse(text).as_tuple() == decimals.ZERO.as_tuple()
+
+
+@given(
+    st.one_of(
+        st.text(),
+        st.text("0123456789.+-eE", max_size=50),
+        st.from_regex(r"[+-]?[0-9]{1,40}\.?[0-9]{0,40}[eE][+-]?[0-9]{1,300}", fullmatch=True),
+    )
+)
+def test_any_text_is_a_storable_number_or_a_value_error(text: str) -> None:
+    try:
+        number = decimals.parse(text)
+    except ValueError:
+        return
+
+    assert decimals.is_storable(number)
+    assert decimals.parse(decimals.spell(number)) == number
+    assert decimals.subtract(decimals.add(number, decimals.parse("1")), number) == 1
 
 
 @given(storable)

@@ -1,0 +1,34 @@
+"""Log lines."""
+
+import io
+import json
+
+import pytest
+from hypothesis import given
+
+from handlers.shared.log import BatchLog
+from tests.property.strategies import any_text
+
+
+def written(message: str, **fields: object) -> bytes:
+    """What Lambda would get: the stream is strict UTF-8, as its standard output is."""
+    buffer = io.BytesIO()
+    stream = io.TextIOWrapper(buffer, encoding="utf-8", errors="strict", newline="")
+    log = BatchLog("request", clock=lambda: 0, stream=stream)
+    log.warning(message, **fields)
+    log.write()
+    return buffer.getvalue()
+
+
+@given(any_text, any_text)
+def test_any_text_is_logged_as_one_line_of_json_that_reads_back_the_same(message: str, event_id: str) -> None:
+    line = written(message, eventID=event_id)
+
+    assert line.count(b"\n") == 1
+    read = json.loads(line)
+    assert json.dumps([read["message"], read["eventID"]]) == json.dumps([message, event_id])
+
+
+@pytest.mark.parametrize("text", ["grüße", "\U0001f600", "\\ud800"])
+def test_text_without_lone_surrogates_is_written_as_it_is(text: str) -> None:
+    assert json.dumps(text, ensure_ascii=False).encode() in written(text)
