@@ -98,6 +98,7 @@ def _environment(code: Path | None = None, **variables: str) -> dict[str, str]:
         "AWS_DEFAULT_REGION": "us-east-1",
         "TOTALS_TABLE": "GameScoresByUser",
         "LEDGER_TABLE": "GameScoreLedger",
+        "RECORDS_TABLE_ARN": "arn:aws:dynamodb:us-east-1:123456789012:table/GameScoreRecords",
         "FAILURE_BUCKET": "failures",
         "STREAM_ARN": "arn:aws:kinesis:us-east-1:123456789012:stream/Demo-Stream",
         **variables,
