@@ -99,7 +99,7 @@ def write_units(operation: str, request: Mapping[str, Any]) -> int:
             return sum(_units({"Item": _inserted(each)}) for each in request["Statements"])
         case "putitem" | "updateitem" | "deleteitem":
             return _units(request)
-        case "getitem":
+        case "getitem" | "batchgetitem":
             return 0
     raise ValueError(f"nobody has asked for {operation} before")
 
