@@ -205,7 +205,7 @@ def _run_anew(mutant: Mutant, seconds: Mapping[str, float]) -> int:
 
 
 def replace(mutant: Mutant) -> bool:
-    """Replace the code of the function that a mutant changes; False, and nothing is, when it cannot be done in place."""
+    """Replace the code of the function that a mutant changes. Returns False, and changes nothing, when it cannot be."""
     path = str(ROOT / mutant.file)
     before, after = (compile(text, path, "exec", dont_inherit=True) for text in (Path(path).read_text(), mutant.source))
     old = next((code for code in _functions(before) if mutant.first_line in _lines(code)), None)
