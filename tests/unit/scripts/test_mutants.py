@@ -1,10 +1,14 @@
 """Mutation testing: which faults are made, which tests are run for them, and what must be explained."""
 
+import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
-from scripts.mutants import CleanRun, Equivalents, Results, Verdict, sampled
+from scripts.mutant_runs import CleanRun, Verdict, replace
+from scripts.mutants import Equivalents, Results, sampled
 from scripts.mutation import Mutant, by_hand, mutants
 
 FILE = Path("src/handlers/some.py")
@@ -96,6 +100,92 @@ def test_the_tests_of_a_mutant_are_those_that_run_its_lines_the_fastest_first() 
     assert clean.tests_of(mutant(file=Path("unknown.py"))) == []
 
 
+SOURCE = """
+from functools import cached_property, lru_cache
+
+def plain():
+    return 1
+
+@lru_cache
+def cached():
+    return 2
+
+def outer():
+    def inner():
+        return 3
+    return inner()
+
+def default(value=4):
+    return value
+
+class Base:
+    def method(self):
+        return 5
+
+class Derived(Base):
+    @property
+    def shown(self):
+        return 6
+
+    @cached_property
+    def kept(self):
+        return 7
+
+    @classmethod
+    def of_class(cls):
+        return 8
+
+    def method(self):
+        return super().method() + 9
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "value"),
+    [
+        (1, "plain()"),
+        (2, "cached()"),
+        (3, "outer()"),
+        (5, "Base().method()"),
+        (6, "Derived().shown"),
+        (7, "Derived().kept"),
+        (8, "Derived.of_class()"),
+        (9, "Derived().method() - 5"),
+    ],
+)
+def test_a_functions_code_is_replaced_where_it_is_used_already(
+    number: int, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = load(tmp_path, monkeypatch)
+    functions = dict(vars(module))
+    assert eval(value, functions) == number  # noqa: S307
+    functions["cached"].cache_clear()
+
+    changed = by_hand(Path("some.py"), SOURCE, "", str(number), "70")
+
+    assert replace(changed)
+    assert eval(value, functions) == 70  # noqa: S307
+
+
+@pytest.mark.parametrize(("text", "instead"), [("value=4", "value=70"), ("super().method()", "5")])
+def test_what_cannot_be_replaced_in_place_is_left(
+    text: str, instead: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = load(tmp_path, monkeypatch)
+
+    assert not replace(by_hand(Path("some.py"), SOURCE, "", text, instead))
+    assert (module.default(), module.Derived().method()) == (4, 14)
+
+
+def load(path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    (path / "some.py").write_text(SOURCE)
+    module = ModuleType("some")
+    exec(compile(SOURCE, path / "some.py", "exec"), vars(module))  # noqa: S102
+    monkeypatch.setitem(sys.modules, "some", module)
+    monkeypatch.setattr("scripts.mutant_runs.ROOT", path)
+    return module
+
+
 def test_a_sample_is_the_same_every_time_and_has_some_of_every_file() -> None:
     large = [mutant(now=str(i)) for i in range(100)]
     small = [mutant(file=Path("src/handlers/small.py"))]
@@ -138,9 +228,9 @@ def test_what_was_noticed_is_known_until_the_test_that_noticed_it_changes(
         results.keep(each)
     results.save()
 
-    assert Results(fresh=False).verdict(mutant()) == noticed
-    assert Results(fresh=False).verdict(survivor.mutant) is None
-    assert Results(fresh=True).verdict(mutant()) is None
+    assert Results(fresh=False).knows(noticed.mutant)
+    assert not Results(fresh=False).knows(survivor.mutant)
+    assert not Results(fresh=True).knows(noticed.mutant)
 
     test.write_text("two")
-    assert Results(fresh=False).verdict(mutant()) is None
+    assert not Results(fresh=False).knows(noticed.mutant)
