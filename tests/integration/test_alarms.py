@@ -156,7 +156,7 @@ def test_every_metric_that_is_watched_is_of_something_deployed(system: System, w
         "FunctionName": {each["name"] for each in functions},
         "EventSourceMappingUUID": {each["mapping_uuid"] for each in functions},
         "TableName": {each["name"] for each in system.outputs["tables"].values()},
-        "Operation": {"PutItem", "TransactWriteItems"},  # what the functions' adapters call
+        "Operation": {"BatchGetItem", "PutItem", "TransactWriteItems"},  # what the functions' adapters call
         "Stage": {system.stage.name},
     }
 
