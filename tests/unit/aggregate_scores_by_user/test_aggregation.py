@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from handlers.aggregate_scores_by_user.counting import ENTRY_DAMAGED, TOO_OLD
-from handlers.aggregate_scores_by_user.ledger import DAMAGED, Transaction
+from handlers.aggregate_scores_by_user.ledger import DAMAGED, Entry, Transaction
 from handlers.shared.errors import RefusedError, RetryableError
 from handlers.shared.lambda_types import DynamoDBRecord
 from tests.fakes.invocation import Function, InMemoryParking
 from tests.fakes.ledger import OVERFLOW, InMemoryLedger
-from tests.fakes.stream import NOW, insert, modify, remove, stream_record
+from tests.fakes.stream import LABEL, NOW, insert, modify, remove, stream_record
 
 DONE: dict[str, Any] = {"batchItemFailures": []}
 LARGEST = "9" * 38 + "0" * 88
@@ -411,6 +411,33 @@ def test_an_old_record_counts_where_the_ledger_knows_its_item(ledger: InMemoryLe
 
     assert ledger.counted() == {"ann": (Decimal(43), 1)}
     assert parking.documents == {}
+
+
+@pytest.mark.parametrize("version", [f"#{111:040}", f"#{111:040}+", f"{LABEL}#{0:040}", f"{LABEL}#{0:040}+"])
+@pytest.mark.parametrize("user", ["ann", None])
+def test_an_entry_that_no_change_of_the_stream_wrote_does_not_make_an_old_record_countable(
+    version: str, user: str | None, ledger: InMemoryLedger, parking: InMemoryParking
+) -> None:
+    """The record may have been deleted, and the delete forgotten, before a test event or reconcile wrote the entry."""
+    ledger.entries["1"] = entry = Entry(version, user, Decimal(7 if user else 0))
+    function = Function(ledger, parking, clock=lambda: NOW + 50 * DAYS)
+
+    assert function.invoke([insert(1, 1, "ann", "42")]) == DONE
+    assert function.invoke([modify(1, 2, "bob", "7")]) == DONE
+
+    assert (ledger.entries["1"], ledger.totals) == (entry, {})
+    assert [json.loads(document)["reason"] for document in parking.documents.values()] == [TOO_OLD, TOO_OLD]
+
+
+def test_an_old_record_that_says_what_reconcile_has_counted_is_done(
+    ledger: InMemoryLedger, parking: InMemoryParking
+) -> None:
+    ledger.entries["1"] = entry = Entry(f"{LABEL}#{0:040}", "ann", Decimal(42))
+    function = Function(ledger, parking, clock=lambda: NOW + 50 * DAYS)
+
+    assert function.invoke([insert(1, 1, "ann", "42")]) == DONE
+
+    assert (ledger.entries["1"], parking.documents) == (entry, {})
 
 
 @pytest.mark.parametrize("at", [None, "yesterday", -1])
