@@ -25,7 +25,10 @@ from handlers.shared.errors import RefusedError, RetryableError
 from handlers.shared.retrying import Patience
 from handlers.shared.workers import Workers
 
-TOO_OLD = f"older than {REPLAY_SECONDS // 86_400} days and not in the ledger: only make reconcile can count it"
+TOO_OLD = (
+    f"older than {REPLAY_SECONDS // 86_400} days, and the ledger holds no earlier change of its item:"
+    " only make reconcile can count it"
+)
 ENTRY_DAMAGED = "the ledger's entry is damaged: make reconcile FIX=1 repairs it"
 TOO_WIDE = "Score does not fit its user's total"
 

@@ -13,7 +13,7 @@ TOMBSTONE_SECONDS = 45 * _DAY
 """How long the ledger remembers an item that is gone."""
 
 REPLAY_SECONDS = 35 * _DAY
-"""Up to which age a change is counted when the ledger does not know its item.
+"""Up to which age a change is counted when the ledger holds no earlier change of its item.
 
 An older one may be a change of a deleted item whose tombstone has expired. The ten days between the two are for
 clocks that differ, and for DynamoDB, which deletes an expired item within days, not at once:
