@@ -133,11 +133,13 @@ class Pair(NamedTuple):
 
         An entry's version says what it holds, so other contents need another version: the present one with a sign
         more, which sorts right behind it and before the next sequence number; and never before the present stream.
-        A test event is taken back as what it was, so that the next one counts.
+        A test event is taken back as what it was, so that the next one counts. A tombstone gives way to a score of its
+        own version (ledger.is_stale). A score that does not fit its total leaves such a tombstone as it is, so the
+        record that the function parked for the same reason still counts when it is redriven.
         """
         if self.entry is None:
             return self.record._replace(is_insert=True)
-        above = f"{self.entry.version}+"
+        above = self.entry.version if self.entry.username is None else f"{self.entry.version}+"
         version = above if self.cause is Cause.TEST_EVENT else max(above, self.record.version)
         return self.record._replace(version=version, is_insert=False)
 

@@ -115,7 +115,7 @@ def main(
             made_by_hand = [_by_hand(entry) for entry in config.by_hand if Path(entry["file"]) in paths]
             equivalents = Equivalents(config.equivalent, every)
             if sample:
-                every = sampled([each for each in every if not equivalents.reason(each)], sample)
+                every = [each for each in sampled(every, sample) if not equivalents.reason(each)]
             every += made_by_hand
             clean = runs.result()
         finally:

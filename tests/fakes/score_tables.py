@@ -2,13 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from random import Random
 
 from handlers.aggregate_scores_by_user.dynamodb import parse_entry
 from handlers.aggregate_scores_by_user.ledger import DAMAGED, Entry, OutdatedError, Transaction, UncountableError
 from handlers.shared import decimals
+from handlers.shared.retrying import Patience
+from scripts.reconciliation import Reconciliation
 from scripts.score_tables import Item, Page, Table
+from scripts.snapshot import Snapshot
+from tests.fakes.invocation import ShuffledWorkers
 from tests.fakes.ledger import InMemoryLedger
-from tests.fakes.stream import SourceTable
+from tests.fakes.stream import ARN, SourceTable
 
 _PAGE_ITEMS = 2
 
@@ -20,8 +25,8 @@ def nothing() -> None:
 class OpenLedger(InMemoryLedger):
     """A Ledger into whose tables anybody may write anything; the function meets it as it would meet DynamoDB's."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, clock: Callable[[], float] = lambda: 0.0) -> None:
+        super().__init__(clock)
         self.foreign_entries: dict[str, Item] = {}
         """Items of the ledger that somebody else wrote, by RecordID."""
         self.foreign_totals: dict[str, Item] = {}
@@ -148,6 +153,22 @@ class InMemoryScoreTables:
             username: item | marks.get(username, {})
             for username, item in (totals | self._ledger.foreign_totals).items()
         }
+
+
+def reconciliation(tables: InMemoryScoreTables, ledger: OpenLedger, random: Random) -> Reconciliation:
+    """Return a reconcile of these tables that neither pauses nor speaks."""
+    return Reconciliation(
+        tables=tables,
+        ledger=ledger,
+        snapshot=Snapshot(":memory:"),
+        stream_arn=ARN,
+        segments=1,
+        workers=ShuffledWorkers(random),
+        patience=lambda: Patience(lambda: 1.0, lambda _: None, random.random),
+        pause=nothing,
+        tell=lambda _: None,
+        new_id=lambda: f"correction {random.getrandbits(64)}",
+    )
 
 
 def _differ(one: Item, other: Item, *names: str) -> bool:

@@ -21,13 +21,13 @@ from handlers.aggregate_scores_by_user.ledger import Entry, Transaction
 from handlers.shared import aws, decimals, usernames
 from handlers.shared.errors import PoisonRecordError, RetryableError
 from handlers.shared.retrying import Patience
-from handlers.shared.workers import Threads, Workers
+from handlers.shared.workers import Threads
 from scripts.judgement import Judgement, Verdict
 from scripts.reconciliation import Reconciliation
 from scripts.score_tables import DynamoDBScoreTables, Item, Table, Throttle
 from scripts.snapshot import Snapshot
-from tests.fakes.invocation import Function, InMemoryParking, ShuffledWorkers
-from tests.fakes.score_tables import InMemoryScoreTables, OpenLedger
+from tests.fakes.invocation import Function, InMemoryParking
+from tests.fakes.score_tables import InMemoryScoreTables, OpenLedger, reconciliation
 from tests.fakes.stream import ARN, SourceTable, score_image
 from tests.property.test_histories import HISTORIES, histories
 from tests.property.world import played
@@ -323,7 +323,7 @@ class World:
         self._ledger.before = self._tables.before = before
         self._ledger.after = self._tables.after = fail
         try:
-            return self._reconciliation(ShuffledWorkers(self.random)).run(fix=fix)
+            return reconciliation(self._tables, self._ledger, self.random).run(fix=fix)
         finally:
             self.drain()
 
@@ -407,20 +407,6 @@ class World:
 
     def _function(self) -> Function:
         return Function(self._ledger, InMemoryParking(), self.random)
-
-    def _reconciliation(self, workers: Workers) -> Reconciliation:
-        return Reconciliation(
-            tables=self._tables,
-            ledger=self._ledger,
-            snapshot=Snapshot(":memory:"),
-            stream_arn=ARN,
-            segments=1,
-            workers=workers,
-            patience=lambda: Patience(lambda: 1.0, lambda _: None, self.random.random),
-            pause=lambda: None,
-            tell=lambda _: None,
-            new_id=lambda: f"correction {self.random.getrandbits(64)}",
-        )
 
 
 def _sums(scores: Iterable[tuple[str, Decimal]]) -> dict[str, tuple[Decimal, int]]:

@@ -1,5 +1,6 @@
 """The change that a stream record of GameScoreRecords describes, free of AWS's encoding."""
 
+import re
 from collections.abc import Iterable
 from decimal import Decimal
 from functools import lru_cache
@@ -9,8 +10,9 @@ from handlers.shared import decimals, usernames
 from handlers.shared.errors import PoisonRecordError
 from handlers.shared.lambda_types import DynamoDBRecord
 
-_SEQUENCE_NUMBER_DIGITS = 40
+SEQUENCE_NUMBER_DIGITS = 40
 _FAR_FUTURE = 1e11
+_LABEL = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]{1,20}", re.ASCII)
 _IS_INSERT = {"INSERT": True, "MODIFY": False}
 
 
@@ -156,7 +158,7 @@ def _version(record: DynamoDBRecord, body: dict[str, Any], table_arn: str) -> st
     number = body.get("SequenceNumber")
     if not (isinstance(number, str) and number.isascii() and number.isdigit()):
         raise PoisonRecordError("SequenceNumber is not a number")
-    if len(number) > _SEQUENCE_NUMBER_DIGITS:
+    if len(number) > SEQUENCE_NUMBER_DIGITS:
         raise PoisonRecordError("SequenceNumber has too many digits")
     arn = record.get("eventSourceARN")
     return _version_before(arn if isinstance(arn, str) else "", table_arn, len(number)) + number
@@ -169,12 +171,12 @@ def _version_before(stream_arn: str, table_arn: str, digits: int) -> str:
     A label is the time at which its stream was enabled, so labels sort as streams do. An event that comes from no
     stream of the table is a test. It gets no label, and so sorts before every change of the table.
     """
-    if not 0 < digits <= _SEQUENCE_NUMBER_DIGITS:
+    if not 0 < digits <= SEQUENCE_NUMBER_DIGITS:
         raise ValueError
     table, _, label = stream_arn.partition("/stream/")
-    if table != table_arn:
+    if table != table_arn or not _LABEL.fullmatch(label):
         label = ""
-    return f"{label}#{'0' * (_SEQUENCE_NUMBER_DIGITS - digits)}"
+    return f"{label}#{'0' * (SEQUENCE_NUMBER_DIGITS - digits)}"
 
 
 def _score(image: dict[str, Any]) -> Decimal:

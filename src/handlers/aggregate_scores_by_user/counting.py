@@ -25,7 +25,10 @@ from handlers.shared.errors import RefusedError, RetryableError
 from handlers.shared.retrying import Patience
 from handlers.shared.workers import Workers
 
-TOO_OLD = f"older than {REPLAY_SECONDS // 86_400} days and not in the ledger: only make reconcile can count it"
+TOO_OLD = (
+    f"older than {REPLAY_SECONDS // 86_400} days, and the ledger holds no earlier change of its item:"
+    " only make reconcile can count it"
+)
 ENTRY_DAMAGED = "the ledger's entry is damaged: make reconcile FIX=1 repairs it"
 TOO_WIDE = "Score does not fit its user's total"
 
@@ -60,7 +63,8 @@ def count(
 ) -> Outcome:
     """Count every change that is not yet counted, each exactly once. No two may be of the same item.
 
-    A change made before `judged_since`, in seconds since the epoch, is counted only where the ledger knows its item.
+    A change made before `judged_since`, in seconds since the epoch, is counted only where the ledger holds an earlier
+    change of its item.
     Once a transaction is given up no stage begins: the changes after it will be delivered again anyway.
     """
     outcome = Outcome()
@@ -168,13 +172,14 @@ def _replan(
     """Plan a change against the entry that was found, unless there is nothing to count, or no way to tell."""
     if entry is DAMAGED:
         outcome.uncountable.setdefault(change.position, ENTRY_DAMAGED)
-    elif entry is None and change.at < judged_since and not change.is_test:
-        if change.username is None:
-            outcome.duplicates += 1  # nothing is counted for the item, so there is nothing to take back
-        else:
-            outcome.uncountable.setdefault(change.position, TOO_OLD)
     elif is_stale(change, entry):
         outcome.duplicates += 1
+    elif change.at < judged_since and not change.is_test and (entry is None or entry.is_substitute):
+        # A later change may have been counted and forgotten. One that would change no total is of no interest.
+        if (change.username, change.score) == ((entry.username, entry.score) if entry else (None, decimals.ZERO)):
+            outcome.duplicates += 1
+        else:
+            outcome.uncountable.setdefault(change.position, TOO_OLD)
     else:
         yield plan(change, entry, is_alone=is_alone)
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
-from handlers.aggregate_scores_by_user.change import Change, is_test
+from handlers.aggregate_scores_by_user.change import SEQUENCE_NUMBER_DIGITS, Change, is_test
 from handlers.shared import decimals
 
 _DAY = 24 * 60 * 60
@@ -13,7 +13,7 @@ TOMBSTONE_SECONDS = 45 * _DAY
 """How long the ledger remembers an item that is gone."""
 
 REPLAY_SECONDS = 35 * _DAY
-"""Up to which age a change is counted when the ledger does not know its item.
+"""Up to which age a change is counted when the ledger holds no earlier change of its item.
 
 An older one may be a change of a deleted item whose tombstone has expired. The ten days between the two are for
 clocks that differ, and for DynamoDB, which deletes an expired item within days, not at once:
@@ -21,6 +21,9 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
 
 Both are constants. If they could be raised, the tombstones written before would still expire on their old day.
 """
+
+_NO_SEQUENCE_NUMBER = "0" * SEQUENCE_NUMBER_DIGITS
+"""In the versions that reconcile gives to records the ledger does not know: it precedes every sequence number."""
 
 READ_ITEMS = 100
 """How many entries one read takes:
@@ -40,6 +43,15 @@ class Entry(NamedTuple):
     def is_test(self) -> bool:
         """Whether a test event was counted here, and no change of the table since."""
         return is_test(self.version)
+
+    @property
+    def is_substitute(self) -> bool:
+        """Whether no change of the table's stream was counted here, only a test event or what reconcile read.
+
+        Such an entry may have been written after the item's tombstone expired, so a change above its version may
+        be below that of the tombstone.
+        """
+        return self.is_test or self.version.partition("#")[2].startswith(_NO_SEQUENCE_NUMBER)
 
 
 DAMAGED = Entry("damaged", None, decimals.ZERO)

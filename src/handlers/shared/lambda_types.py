@@ -1,4 +1,4 @@
-"""What Lambda hands to a function and expects back.
+"""The events that Lambda delivers to a function, and the response that it expects.
 
 Shapes: https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis-example.html,
 https://docs.aws.amazon.com/lambda/latest/dg/with-ddb-example.html and, for the response,

@@ -1,4 +1,4 @@
-"""Where records go that can never succeed: the failure bucket, from which `make redrive` replays them."""
+"""Parking poison records in the failure bucket, from which `make redrive` replays them."""
 
 import json
 import re
@@ -19,10 +19,10 @@ _EVENT_ID = re.compile(r"[\w.:-]{1,200}", re.ASCII)
 
 
 class Parking(Protocol):
-    """A place for records."""
+    """A store for poison records."""
 
     def park(self, key: str, document: str) -> None:
-        """Keep the document, in place of any of that key. Raises RetryableError or RefusedError."""
+        """Store the document under the key, replacing any other. Raises RetryableError or RefusedError."""
 
 
 class FailureBucket:
@@ -43,7 +43,7 @@ class FailureBucket:
 
 
 def moment(value: Any) -> float | None:
-    """A record's time in epoch seconds; None when it is none, as it may be in an event made by hand."""
+    """Return a record's time in epoch seconds; None when the value is not a time, as in an event made by hand."""
     return value if isinstance(value, int | float) and 0 <= value < _FAR_FUTURE else None
 
 

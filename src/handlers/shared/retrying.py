@@ -1,4 +1,4 @@
-"""Trying again, for as long as an invocation has time."""
+"""Retries with backoff, bounded by the time that an invocation has left."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ class Patience:
     """
 
     remaining: Callable[[], float]
-    """Until nothing may be begun any more; what has begun by then still has time to end."""
+    """Return the seconds in which a call may still begin. A call that has begun by then still has time to end."""
     sleep: Callable[[float], None]
     random: Callable[[], float]
     """Uniform in [0, 1)."""
 
     def call(self, action: Callable[[], Result]) -> Result:
-        """The action's result, or the RetryableError that was its last when there is no time for another."""
+        """Return the action's result. Raises its last RetryableError when there is no time for another attempt."""
         if self.remaining() <= 0:
             raise RetryableError("no time left to begin")
         longest = _FIRST_PAUSE

@@ -1,4 +1,4 @@
-"""Doing several things at once, within bounds."""
+"""Bounded concurrency."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
@@ -12,14 +12,14 @@ Result = TypeVar("Result")
 
 
 class Workers(Protocol):
-    """Those who do it."""
+    """A pool of workers."""
 
     def map(self, work: Callable[[Item], Result], items: Sequence[Item], /) -> Iterable[Result]:
-        """The results of the items, in their order; the work is done in any order, several at a time."""
+        """Return the results in the order of the items. The work is done in any order, several items at a time."""
 
 
 class Threads:
-    """Workers that are threads, for work that mostly waits."""
+    """A pool of threads, for work that mostly waits."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

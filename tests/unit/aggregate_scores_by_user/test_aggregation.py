@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from handlers.aggregate_scores_by_user.counting import ENTRY_DAMAGED, TOO_OLD
-from handlers.aggregate_scores_by_user.ledger import DAMAGED, Transaction
+from handlers.aggregate_scores_by_user.ledger import DAMAGED, Entry, Transaction
 from handlers.shared.errors import RefusedError, RetryableError
 from handlers.shared.lambda_types import DynamoDBRecord
 from tests.fakes.invocation import Function, InMemoryParking
 from tests.fakes.ledger import OVERFLOW, InMemoryLedger
-from tests.fakes.stream import NOW, insert, modify, remove, stream_record
+from tests.fakes.stream import LABEL, NOW, insert, modify, remove, stream_record
 
 DONE: dict[str, Any] = {"batchItemFailures": []}
 LARGEST = "9" * 38 + "0" * 88
@@ -358,11 +358,25 @@ def test_scores_too_far_apart_to_add_up_are_tried_one_by_one(
     assert parking.documents.keys() == {parked_at(2)}
 
 
+def test_an_update_that_makes_its_total_overflow_takes_back_the_old_score_in_one_more_transaction(
+    function: Function, ledger: InMemoryLedger, parking: InMemoryParking
+) -> None:
+    function.invoke([insert(1, 1, "ann", LARGEST), insert(2, 2, "ann", "-1E+90")])
+    requests = ledger.requests
+
+    assert function.invoke([modify(2, 3, "ann", "1E+90")]) == DONE
+
+    assert ledger.totals == {"ann": (Decimal(LARGEST), 1)}
+    assert parking.documents.keys() == {parked_at(3)}
+    assert ledger.requests == requests + 2
+
+
 @pytest.mark.parametrize("lost", [None, "before", "after"])
 def test_an_update_whose_difference_has_too_many_digits_is_counted(
     lost: str | None, function: Function, ledger: InMemoryLedger, parking: InMemoryParking
 ) -> None:
     function.invoke([insert(1, 1, "ann", "1E+100")])
+    requests = ledger.requests
     if lost:
         setattr(ledger, lost, failing(RetryableError("no answer"), of("ann"), times=3))
 
@@ -370,6 +384,8 @@ def test_an_update_whose_difference_has_too_many_digits_is_counted(
 
     assert ledger.totals == {"ann": (Decimal("1E-100"), 1), "bob": (Decimal(1), 1)}
     assert parking.documents == {}
+    if not lost:
+        assert ledger.requests == requests + 3, "one for bob, and two for ann"
 
 
 def test_a_crash_between_the_two_steps_of_such_an_update_is_made_up_for(
@@ -411,6 +427,33 @@ def test_an_old_record_counts_where_the_ledger_knows_its_item(ledger: InMemoryLe
 
     assert ledger.counted() == {"ann": (Decimal(43), 1)}
     assert parking.documents == {}
+
+
+@pytest.mark.parametrize("version", [f"#{111:040}", f"#{111:040}+", f"{LABEL}#{0:040}", f"{LABEL}#{0:040}+"])
+@pytest.mark.parametrize("user", ["ann", None])
+def test_an_entry_that_no_change_of_the_stream_wrote_does_not_make_an_old_record_countable(
+    version: str, user: str | None, ledger: InMemoryLedger, parking: InMemoryParking
+) -> None:
+    """The record may have been deleted, and the delete forgotten, before a test event or reconcile wrote the entry."""
+    ledger.entries["1"] = entry = Entry(version, user, Decimal(7 if user else 0))
+    function = Function(ledger, parking, clock=lambda: NOW + 50 * DAYS)
+
+    assert function.invoke([insert(1, 1, "ann", "42")]) == DONE
+    assert function.invoke([modify(1, 2, "bob", "7")]) == DONE
+
+    assert (ledger.entries["1"], ledger.totals) == (entry, {})
+    assert [json.loads(document)["reason"] for document in parking.documents.values()] == [TOO_OLD, TOO_OLD]
+
+
+def test_an_old_record_that_says_what_reconcile_has_counted_is_done(
+    ledger: InMemoryLedger, parking: InMemoryParking
+) -> None:
+    ledger.entries["1"] = entry = Entry(f"{LABEL}#{0:040}", "ann", Decimal(42))
+    function = Function(ledger, parking, clock=lambda: NOW + 50 * DAYS)
+
+    assert function.invoke([insert(1, 1, "ann", "42")]) == DONE
+
+    assert (ledger.entries["1"], parking.documents) == (entry, {})
 
 
 @pytest.mark.parametrize("at", [None, "yesterday", -1])
@@ -523,17 +566,9 @@ def test_the_summary_of_a_batch_is_one_line_that_is_its_metrics_too(function: Fu
     assert directive["Timestamp"] == 1_795_392_002_500
     (metrics,) = directive["CloudWatchMetrics"]
     assert (metrics["Namespace"], metrics["Dimensions"]) == ("GameScores", [["FunctionName"]])
-    names = {metric["Name"] for metric in metrics["Metrics"]}
-    assert names == {
-        "Records",
-        "Applied",
-        "Duplicates",
-        "Folded",
-        "Parked",
-        "Failed",
-        "Transactions",
-        "Latency",
-    }
+    counts = {"Records", "Applied", "Duplicates", "Folded", "Parked", "Failed", "Transactions"}
+    units = {metric["Name"]: metric["Unit"] for metric in metrics["Metrics"]}
+    assert units == {**dict.fromkeys(counts, "Count"), "Latency": "Milliseconds"}
 
 
 @pytest.mark.parametrize("at", [None, "now", float("nan"), -1.0, 1e300])

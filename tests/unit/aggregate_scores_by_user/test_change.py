@@ -70,6 +70,9 @@ def test_versions_of_a_later_stream_are_later() -> None:
         None,
         "stream-ARN",
         TABLE_ARN,
+        f"{TABLE_ARN}/stream/",
+        f"{TABLE_ARN}/stream/made-up",
+        f"{TABLE_ARN}/stream/2026-11-23T\ud800",
         f"{TABLE_ARN}2/stream/9999-01-01T00:00:00.000",
         "arn:aws:dynamodb:us-east-1:210987654321:table/GameScoreRecords/stream/9999-01-01T00:00:00.000",
     ],
@@ -91,6 +94,13 @@ def test_a_change_of_the_table_is_no_test() -> None:
 @pytest.mark.parametrize("at", [None, "now", [], float("nan"), -1.0, 1e300])
 def test_a_change_of_unknown_age_was_made_at_zero(at: Any) -> None:
     assert parse(stream_record("REMOVE", 1, 5, ApproximateCreationDateTime=at), 0).at == 0
+
+
+@pytest.mark.parametrize("make", [insert, modify])
+def test_a_well_formed_record_takes_the_fast_path(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(change, "_examine", None)
+
+    assert parse(make(1, 7, "ann", "42"), 0).version == VERSION
 
 
 @pytest.mark.parametrize("record", [None, [], "record", 1])

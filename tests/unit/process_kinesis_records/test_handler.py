@@ -252,6 +252,8 @@ def test_score_events_reach_the_table_and_wrong_ones_the_bucket(
         "Parked": 1,
         "Failed": 0,
     }
+    (published,) = lines[-1]["_aws"]["CloudWatchMetrics"]
+    assert (published["Namespace"], published["Dimensions"]) == ("GameScores", [["FunctionName"]])
 
 
 def test_score_events_are_only_logged_when_no_table_is_named_for_them(

@@ -131,3 +131,23 @@ def test_only_failures_are_read(store: Store) -> None:
     assert store.bucket.read(f"redriven/{KEY}") is None
     assert store.bucket.read("parked/AggregateScoresByUser/2026-11-23/other.json") is None
     assert store.bucket.read(KEY) == store.failure
+
+
+def test_the_document_says_which_function_failed_whatever_its_key(store: Store) -> None:
+    key = KEY.replace("AggregateScoresByUser", "another")
+    store.client.copy_object(Bucket=NAME, Key=key, CopySource={"Bucket": NAME, "Key": KEY})
+
+    failure = store.bucket.read(key)
+
+    assert failure is not None
+    assert failure.function == "AggregateScoresByUser"
+
+
+def test_discarded_batches_are_listed_after_the_parked_records_and_from_any_key_on(store: Store) -> None:
+    keys = [f"aws/lambda/uuid/shard/2026/11/23/{hour}.json" for hour in (1, 2)]
+    for key in keys:
+        store.client.copy_object(Bucket=NAME, Key=key, CopySource={"Bucket": NAME, "Key": KEY})
+
+    assert [failure.key for failure in store.bucket.failures()] == [KEY, *keys]
+    assert [failure.key for failure in store.bucket.failures(after=KEY)] == keys
+    assert [failure.key for failure in store.bucket.failures(after=keys[0])] == keys[1:]

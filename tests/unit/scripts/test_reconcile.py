@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from handlers.aggregate_scores_by_user.change import Change
-from handlers.aggregate_scores_by_user.ledger import Entry, Transaction
+from handlers.aggregate_scores_by_user.ledger import Entry, Transaction, is_stale
 from handlers.shared.errors import RefusedError, RetryableError
 from handlers.shared.retrying import Patience
 from handlers.shared.workers import Threads
@@ -233,6 +233,9 @@ def test_what_was_read_before_repairs_is_read_again_after_an_interrupt(tmp_path:
         (Entry(f"#{111:040}", "ann", Decimal(1)), f"{LABEL}#{ZEROS}"),
         (Entry(f"{LABEL}#{7:040}", "ann", Decimal(1)), f"{LABEL}#{7:040}+"),
         (Entry(f"{LABEL}#{7:040}+", "ann", Decimal(1)), f"{LABEL}#{7:040}++"),
+        (Entry(f"{LABEL}#{7:040}", None, Decimal(0)), f"{LABEL}#{7:040}"),
+        (Entry(f"{LABEL}#{7:040}+", None, Decimal(0)), f"{LABEL}#{7:040}+"),
+        (Entry(OLD_VERSION, None, Decimal(0)), f"{LABEL}#{ZEROS}"),
     ],
 )
 def test_a_repair_sorts_behind_what_it_replaces_and_before_every_change_to_come(
@@ -241,7 +244,9 @@ def test_a_repair_sorts_behind_what_it_replaces_and_before_every_change_to_come(
     record = Change("1", f"{LABEL}#{ZEROS}", "ann", Decimal(2), True, 0, NOW)
 
     assert Pair(record, True, None, entry, None).repair().version == version
-    assert (entry.version if entry else "") < version < f"{LABEL}#{8:040}"
+    # A tombstone gives way to a score of its own version, and the ledger adds the sign (ledger.transaction).
+    assert is_stale(record._replace(version=version), entry) is False
+    assert (entry.version if entry else "") <= version < f"{LABEL}#{8:040}"
 
 
 def test_reading_keeps_to_its_rate() -> None:
@@ -386,6 +391,21 @@ def test_a_record_whose_total_would_overflow_is_not_called_repaired_and_says_why
     assert "never counted; not repaired:" in found.cause
     assert world.verdict.judgement is Judgement.WRONG
     assert world.ledger.totals["bob"] == (Decimal(10), 1)
+
+
+def test_a_record_that_reconcile_could_not_count_either_counts_when_it_is_redriven_later() -> None:
+    world = World()
+    world.put(4, "bob", "1E+40")
+    world.count()
+    tombstone = world.ledger.entries["4"]
+    world.reconcile(fix=True)
+    assert world.ledger.entries["4"] == tombstone
+
+    world.source.delete(3)
+    world.count()
+    world.count()  # the redrive
+
+    assert world.counted() == world.source.sums()
 
 
 def test_a_correction_that_meets_a_change_is_tried_again() -> None:

@@ -34,7 +34,7 @@ from tests.simulation.stream import dynamodb_record, kinesis_record, sequences, 
 NAME = "failures"
 FUNCTION = "AggregateScoresByUser"
 REPORTED = "The function reported it as failed; its log says why"
-TOO_OLD = "older than 35 days and not in the ledger: only reconcile can count it"
+TOO_OLD = "older than 35 days, and the ledger holds no earlier change of its item"
 DISCARDED_AT = datetime(2025, 11, 23, 10, 0, 0, 21_000, UTC)
 
 
