@@ -5,7 +5,7 @@ import importlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import boto3
 import hcl2
@@ -18,7 +18,7 @@ from scripts import state_bucket
 from scripts.deployed import Deployed, NotDeployedError, PartlyDeployedError, deployed, incomplete
 from scripts.stage import ROOT, TERRAFORM, Stage, resolve
 
-REGION = "eu-central-1"
+REGION: Literal["eu-central-1"] = "eu-central-1"
 Path = tuple[str, ...]
 
 
@@ -112,10 +112,12 @@ def test_the_outputs_that_are_looked_for_are_all_that_terraform_has() -> None:
 
 
 def test_without_any_output_or_any_part_of_one_the_outputs_are_incomplete() -> None:
+    nothing: tuple[Any, ...] = ("", [], 0)
+
     assert incomplete(OUTPUTS) == set()
     for path in paths(OUTPUTS):
         assert incomplete(without(path)) == {path[0]}, path
-        for left in ("", [], 0):
+        for left in nothing:
             assert incomplete(without(path, left=left)) == {path[0]}, (path, left)
 
 
