@@ -5,7 +5,7 @@ import importlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import boto3
 import hcl2
@@ -18,7 +18,7 @@ from scripts import state_bucket
 from scripts.deployed import Deployed, NotDeployedError, PartlyDeployedError, deployed, incomplete
 from scripts.stage import ROOT, TERRAFORM, Stage, resolve
 
-REGION = "eu-central-1"
+REGION: Literal["eu-central-1"] = "eu-central-1"
 Path = tuple[str, ...]
 
 
@@ -82,7 +82,7 @@ def stage() -> Iterator[Stage]:
 def save(stage: Stage, outputs: Mapping[str, Any], resources: Sequence[Mapping[str, Any]] = (RESOURCE,)) -> None:
     """Make this the stage's state."""
     s3, bucket = boto3.client("s3", region_name=REGION), state_bucket.name(stage, stage.account())
-    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})  # type: ignore[typeddict-item]
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
     state = {"outputs": {name: {"value": value} for name, value in outputs.items()}, "resources": resources}
     s3.put_object(Bucket=bucket, Key=stage.state_key, Body=json.dumps(state).encode())
 
@@ -112,11 +112,12 @@ def test_the_outputs_that_are_looked_for_are_all_that_terraform_has() -> None:
 
 
 def test_without_any_output_or_any_part_of_one_the_outputs_are_incomplete() -> None:
+    nothing: tuple[Any, ...] = ("", [], 0)
+
     assert incomplete(OUTPUTS) == set()
     for path in paths(OUTPUTS):
         assert incomplete(without(path)) == {path[0]}, path
-        empty: tuple[Any, ...] = ("", [], 0)
-        for left in empty:
+        for left in nothing:
             assert incomplete(without(path, left=left)) == {path[0]}, (path, left)
 
 
