@@ -73,7 +73,7 @@ def reconcile(
 ) -> Verdict:
     """Reconcile a deployed system, and report each finding. `tell` gets a line at each step."""
     settings = _settings(system)
-    stream_arn = system.table(Table.RECORDS)["stream_arn"]
+    stream_arn = _stream_arn(system)
     ended = threading.Event()
     throttle = Throttle(rate, time.monotonic, ended.wait)
     with _snapshot(system, stream_arn, segments) as snapshot:
@@ -180,6 +180,13 @@ def _settings(system: Deployed) -> Settings:
     name = system.function("AggregateScoresByUser")["name"]
     configuration = boto3.client("lambda").get_function_configuration(FunctionName=name)
     return Settings.parse(configuration["Environment"]["Variables"])
+
+
+def _stream_arn(system: Deployed) -> str:
+    """Return the ARN of the present stream of GameScoreRecords: not Terraform's, which may be of one before it."""
+    table = system.table(Table.RECORDS)
+    described = boto3.client("dynamodb").describe_table(TableName=table["name"])["Table"]
+    return described.get("LatestStreamArn") or table["stream_arn"]
 
 
 def _patience() -> Patience:

@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
+import boto3
 import pytest
+from moto import mock_aws
 
 from handlers.aggregate_scores_by_user.change import Change
 from handlers.aggregate_scores_by_user.ledger import Entry, Transaction, is_stale
@@ -16,6 +18,7 @@ from handlers.shared.retrying import Patience
 from handlers.shared.workers import Threads
 from scripts import reconcile as command
 from scripts.command import UserError
+from scripts.deployed import Deployed
 from scripts.judgement import Cause, Judgement, Pair, Verdict
 from scripts.reconcile import EXIT_CODES, metrics, told
 from scripts.reconciliation import Reconciliation
@@ -564,3 +567,20 @@ def test_the_verdict_is_printed_even_when_it_cannot_be_published(
         command.main("local", fix=False, rate=1, segments=1, pause=0, as_json=True)
 
     assert '"verdict": "wrong"' in capsys.readouterr().out
+
+
+def test_versions_are_judged_by_the_stream_that_the_table_has_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = {"GameScoreRecords": {"name": "GameScoreRecords", "stream_arn": "the one that Terraform knows"}}
+    system: Any = Deployed(cast(Any, None), "1", {"tables": tables})
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        made = boto3.client("dynamodb").create_table(
+            TableName="GameScoreRecords",
+            KeySchema=[{"AttributeName": "RecordID", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "RecordID", "AttributeType": "N"}],
+            BillingMode="PAY_PER_REQUEST",
+            StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
+        )
+
+        assert command._stream_arn(system) == made["TableDescription"]["LatestStreamArn"]
