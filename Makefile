@@ -187,7 +187,7 @@ $(VENV): requirements.txt
 	@.venv/bin/uv pip sync --quiet --require-hashes --python .venv/bin/python requirements.txt >&2
 	@touch $@
 
-.PHONY: terraform-ready terraform-init validate
+.PHONY: terraform-ready terraform-init validate upgrade-provider
 terraform-ready:
 	@command -v terraform >/dev/null || \
 		{ echo "error: terraform is not installed. Get 1.11 or later: https://developer.hashicorp.com/terraform/install" >&2; exit 1; }
@@ -201,6 +201,12 @@ CHECK_DATA_DIR := $(CURDIR)/.local/terraform/check
 terraform-init: terraform-ready
 	@TF_DATA_DIR=$(CHECK_DATA_DIR) terraform -chdir=terraform init -backend=false -input=false >/dev/null
 	@TF_DATA_DIR=$(CHECK_DATA_DIR)-bootstrap terraform -chdir=terraform/bootstrap init -backend=false -input=false >/dev/null
+
+# CI runs this in a checkout that it throws away, to see that the code works with the newest provider it allows.
+upgrade-provider: terraform-ready
+	@TF_DATA_DIR=$(CHECK_DATA_DIR) terraform -chdir=terraform init -backend=false -input=false -upgrade >/dev/null
+	@TF_DATA_DIR=$(CHECK_DATA_DIR)-bootstrap terraform -chdir=terraform/bootstrap init -backend=false -input=false -upgrade >/dev/null
+	@grep -H '^  version' terraform/.terraform.lock.hcl terraform/bootstrap/.terraform.lock.hcl
 
 validate: terraform-init
 	@TF_DATA_DIR=$(CHECK_DATA_DIR) terraform -chdir=terraform validate

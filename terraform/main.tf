@@ -18,7 +18,7 @@ locals {
   failure_bucket = join("-", [
     "${lower(var.name_prefix)}game-score-failures",
     data.aws_caller_identity.current.account_id,
-    data.aws_region.current.name,
+    data.aws_region.current.id,
   ])
 
   # By name, so that no tfvars holds an account's id.

@@ -10,7 +10,7 @@ data "aws_region" "current" {}
 locals {
   account   = data.aws_caller_identity.current.account_id
   partition = data.aws_partition.current.partition
-  region    = data.aws_region.current.name
+  region    = data.aws_region.current.id
 
   # How ARNs of this account begin, by service: of resources in a region, and of those in none.
   regional = { for service in ["cloudwatch", "dynamodb", "kinesis", "lambda", "logs", "sns"] :
