@@ -38,7 +38,7 @@ endif
 endif
 
 ##@ Run it
-.PHONY: bootstrap deploy plan drift smoke rollback destroy output env
+.PHONY: bootstrap deploy plan drift admit smoke rollback destroy output env
 bootstrap: $(VENV) terraform-ready ## Prepare an AWS account for a stage (GITHUB=<owner>/<name> CONFIRM=<account>; docs/ci.md)
 	@$(RUN) scripts.bootstrap --stage "$(STAGE)" $(call options,GITHUB OIDC_PROVIDER PULL_REQUESTS CONFIRM)
 
@@ -50,6 +50,9 @@ plan: $(VENV) terraform-ready package ## Show what deploy would change
 
 drift: $(VENV) terraform-ready package ## Fail when something deployed was changed by hand
 	@$(RUN) scripts.drift --stage "$(STAGE)"
+
+admit: $(VENV) ## Fail unless GitHub's CI passed for a commit of main, and dev has it (COMMIT=<sha>; for deploy-prod.yml)
+	@$(RUN) scripts.admit --commit "$(COMMIT)"
 
 smoke: $(VENV) ## Send one score through a stage and see its total, as deploy does in the end
 	@$(RUN) scripts.smoke --stage "$(STAGE)"
