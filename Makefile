@@ -39,7 +39,7 @@ endif
 
 ##@ Run it
 .PHONY: bootstrap deploy plan drift admit smoke rollback destroy output env
-bootstrap: $(VENV) terraform-ready ## Prepare an AWS account for a stage (GITHUB=<owner>/<name> CONFIRM=<account>; docs/ci.md)
+bootstrap: $(VENV) terraform-ready ## Prepare an AWS account for a stage (GITHUB=<repository> CONFIRM=<account>; docs/ci.md)
 	@$(RUN) scripts.bootstrap --stage "$(STAGE)" $(call options,GITHUB OIDC_PROVIDER PULL_REQUESTS CONFIRM)
 
 deploy: $(VENV) terraform-ready package ## Deploy a stage, by default to a local cloud on this machine (ALLOW_DATA_LOSS=1)

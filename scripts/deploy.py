@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from localcloud.cloud import LocalCloudError
-from scripts import state_bucket
+from scripts import bootstrapped, state_bucket
 from scripts.command import UserError, run
 from scripts.deployed import deployed
 from scripts.smoke import smoke
@@ -25,6 +25,7 @@ def reach(stage: Stage) -> Terraform:
     account = stage.account()
     stage.check_account(account)
     typer.echo(f"Stage {stage.name}: account {account}, region {stage.region}, {stage.endpoint or 'AWS'}")
+    os.environ.update(bootstrapped.variables(stage, account))
     terraform = Terraform(stage, state_bucket.ensure(stage, account))
     terraform.init()
     return terraform
