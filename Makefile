@@ -38,8 +38,8 @@ endif
 endif
 
 ##@ Run it
-.PHONY: bootstrap deploy plan drift smoke rollback destroy output env
-bootstrap: $(VENV) terraform-ready ## Prepare an AWS account for a stage (GITHUB=<owner>/<name> CONFIRM=<account>; docs/ci.md)
+.PHONY: bootstrap deploy plan drift admit smoke rollback destroy output env
+bootstrap: $(VENV) terraform-ready ## Prepare an AWS account for a stage (GITHUB=<repository> CONFIRM=<account>; docs/ci.md)
 	@$(RUN) scripts.bootstrap --stage "$(STAGE)" $(call options,GITHUB OIDC_PROVIDER PULL_REQUESTS CONFIRM)
 
 deploy: $(VENV) terraform-ready package ## Deploy a stage, by default to a local cloud on this machine (PLAN=<file> CONFIRM=<stage> ALLOW_DATA_LOSS=1)
@@ -50,6 +50,9 @@ plan: $(VENV) terraform-ready package ## Show what deploy would change (PLAN=<fi
 
 drift: $(VENV) terraform-ready package ## Fail when something deployed was changed by hand
 	@$(RUN) scripts.drift --stage "$(STAGE)"
+
+admit: $(VENV) ## Fail unless GitHub's CI passed for a commit of main, and dev has it (COMMIT=<sha>; for deploy-prod.yml)
+	@$(RUN) scripts.admit --commit "$(COMMIT)"
 
 smoke: $(VENV) ## Send one score through a stage and see its total, as deploy does in the end
 	@$(RUN) scripts.smoke --stage "$(STAGE)"
@@ -202,7 +205,7 @@ $(VENV): requirements.txt
 	@.venv/bin/uv pip sync --quiet --require-hashes --python .venv/bin/python requirements.txt >&2
 	@touch $@
 
-.PHONY: terraform-ready terraform-init validate
+.PHONY: terraform-ready terraform-init validate upgrade-provider
 terraform-ready:
 	@command -v terraform >/dev/null || \
 		{ echo "error: terraform is not installed. Get 1.11 or later: https://developer.hashicorp.com/terraform/install" >&2; exit 1; }
@@ -216,6 +219,12 @@ CHECK_DATA_DIR := $(CURDIR)/.local/terraform/check
 terraform-init: terraform-ready
 	@TF_DATA_DIR=$(CHECK_DATA_DIR) terraform -chdir=terraform init -backend=false -input=false >/dev/null
 	@TF_DATA_DIR=$(CHECK_DATA_DIR)-bootstrap terraform -chdir=terraform/bootstrap init -backend=false -input=false >/dev/null
+
+# CI runs this in a checkout that it throws away, to see that the code works with the newest provider it allows.
+upgrade-provider: terraform-ready
+	@TF_DATA_DIR=$(CHECK_DATA_DIR) terraform -chdir=terraform init -backend=false -input=false -upgrade >/dev/null
+	@TF_DATA_DIR=$(CHECK_DATA_DIR)-bootstrap terraform -chdir=terraform/bootstrap init -backend=false -input=false -upgrade >/dev/null
+	@grep -H '^  version' terraform/.terraform.lock.hcl terraform/bootstrap/.terraform.lock.hcl
 
 validate: terraform-init
 	@TF_DATA_DIR=$(CHECK_DATA_DIR) terraform -chdir=terraform validate

@@ -12,7 +12,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.cloud import LocalCloudError
-from scripts import state_bucket
+from scripts import bootstrapped, state_bucket
 from scripts.command import UserError, agree, run
 from scripts.deployed import NotDeployedError, deployed
 from scripts.smoke import smoke
@@ -55,10 +55,14 @@ def look(stage: Stage) -> Terraform:
 
 
 def _introduce(stage: Stage) -> str:
-    """Print whose account this is; returns its id. Raises UserError when it is not the stage's."""
+    """Print whose account this is, and give Terraform what the stage was bootstrapped with; returns the account's id.
+
+    Raises UserError when it is not the stage's account.
+    """
     account = stage.account()
     stage.check_account(account)
     typer.echo(f"Stage {stage.name}: account {account}, region {stage.region}, {stage.endpoint or 'AWS'}")
+    os.environ.update(bootstrapped.variables(stage, account))
     return account
 
 

@@ -18,7 +18,7 @@ locals {
   failure_bucket = join("-", [
     "${lower(var.name_prefix)}game-score-failures",
     data.aws_caller_identity.current.account_id,
-    data.aws_region.current.name,
+    data.aws_region.current.id,
   ])
 
   # By name, so that no tfvars holds an account's id.
@@ -26,6 +26,9 @@ locals {
     for name in var.permissions_boundary[*] :
     "arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}:policy/${name}"
   ])
+
+  # The deploy role reaches the roles under this path and no other: modules/deployer.
+  role_path = "/stream-processing/${var.stage}/"
 
   # What ProcessKinesisRecords needs to store score events, and to park those that are wrong.
   ingestion = {
@@ -62,6 +65,7 @@ module "process_kinesis_records" {
   log_retention_days   = var.log_retention_days
   kms_key_arn          = var.kms_key_arn
 
+  role_path                = local.role_path
   permissions_boundary_arn = local.permissions_boundary_arn
 
   environment = local.ingestion.environment
@@ -108,6 +112,7 @@ module "aggregate_scores_by_user" {
   log_retention_days   = var.log_retention_days
   kms_key_arn          = var.kms_key_arn
 
+  role_path                = local.role_path
   permissions_boundary_arn = local.permissions_boundary_arn
 
   environment = {
@@ -177,7 +182,7 @@ module "monitoring" {
   kinds       = var.alarms.kinds
   thresholds  = var.alarms.thresholds
   emails      = var.alarms.emails
-  kms_key_arn = var.alarms.kms_key_arn
+  kms_key_arn = var.alarms.kms_key_arn == null ? var.alarms_key_arn : var.alarms.kms_key_arn
   runbook_url = var.alarms.runbook_url
 
   stream = module.stream.name

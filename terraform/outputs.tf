@@ -1,6 +1,6 @@
 output "region" {
   description = "Region of everything below."
-  value       = data.aws_region.current.name
+  value       = data.aws_region.current.id
 }
 
 output "stream" {

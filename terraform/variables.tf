@@ -12,10 +12,15 @@ variable "name_prefix" {
 }
 
 variable "stage" {
-  description = "Name of the stage, as the commands know it (STAGE): the dimension of the metric that `make reconcile` publishes."
+  description = "Name of the stage, as the commands know it (STAGE): in the IAM path of its roles, and the dimension of the metric that `make reconcile` publishes."
   type        = string
   default     = "local"
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z0-9-]{1,20}$", var.stage))
+    error_message = "stage must be 1 to 20 lower-case letters, digits or '-'."
+  }
 }
 
 variable "allowed_account_ids" {
@@ -168,7 +173,13 @@ variable "log_retention_days" {
 }
 
 variable "permissions_boundary" {
-  description = "Name of the policy that bounds the functions' roles, as `make bootstrap` prints it: the deploy role makes no role without it. Null for none."
+  description = "Name of the policy that bounds the functions' roles: the deploy role creates no role without it. The commands find the one that `make bootstrap` created for the stage. Null for none."
+  type        = string
+  default     = null
+}
+
+variable "alarms_key_arn" {
+  description = "Key to encrypt alarms with. The commands find the one that `make bootstrap` created for the stage. Null for a key of the alarms' own."
   type        = string
   default     = null
 }
@@ -178,7 +189,7 @@ variable "alarms" {
     What watches the system (see modules/monitoring).
     kinds: the kinds of alarms to have, which are the sections of docs/runbook.md; [] for none, null for all.
     emails: addresses that they are mailed to.
-    kms_key_arn: a customer-managed key to encrypt them with, whose policy lets CloudWatch use it; null for a key of their own.
+    kms_key_arn: a customer-managed key to encrypt them with, whose policy lets CloudWatch use it; null for alarms_key_arn.
     runbook_url: where docs/runbook.md can be read.
     thresholds: what each kind tolerates.
   EOT

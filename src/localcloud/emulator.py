@@ -7,6 +7,7 @@ Why each repair, and why this version: docs/decisions/0002. A version of minista
 or builds on ends here, and not in a stream that is silently read twice.
 """
 
+import base64
 import json
 import operator
 import time
@@ -49,19 +50,23 @@ def main() -> None:
     """Repair ministack and run it until killed."""
     from ministack import app
     from ministack.core import iam_actions, iam_evaluator
-    from ministack.services import cloudwatch, cloudwatch_logs, dynamodb_streams, iam, kinesis, lambda_svc
+    from ministack.services import cloudwatch, cloudwatch_logs, dynamodb_streams, iam, kinesis, kms, lambda_svc, sts
 
     may = rights_of_roles(iam_evaluator, iam)
     stop_stream_pollers(lambda_svc)
     keep_stream_settings(lambda_svc)
     refuse_mappings_that_a_role_cannot_serve(lambda_svc, may)
     lose_logs_that_a_role_may_not_write(lambda_svc, cloudwatch_logs, may)
+    change_keys_of_log_groups(cloudwatch_logs)
     keep_tags_of_new_streams(kinesis)
     keep_closed_shards(kinesis)
     expire_from_the_front(kinesis)
     authorise_by_arn(iam_actions, dynamodb_streams)
     name_lambdas_actions(iam_actions)
     tell_conditions_of_roles_and_mappings(iam_actions, iam_evaluator, iam, lambda_svc)
+    authorise_roles_by_their_paths(iam_actions, iam)
+    authorise_aliases_by_their_keys(iam_actions, kms)
+    tell_claims_of_workflows(sts)
     keep_alarms_whole(cloudwatch)
     evaluate_alarms_by_dimensions(cloudwatch)
     take_loopback_for_tls(app)
@@ -222,6 +227,26 @@ def lose_logs_that_a_role_may_not_write(lambda_svc: Any, cloudwatch_logs: Any, m
     replace(lambda_svc, _emit_lambda_logs=emit_logs)
 
 
+def change_keys_of_log_groups(cloudwatch_logs: Any) -> None:
+    """Answer AssociateKmsKey and DisassociateKmsKey, which ministack does not know."""
+    require(cloudwatch_logs, "handle_request", "_log_groups", "json_response", "error_response_json")
+    handle = cloudwatch_logs.handle_request
+
+    async def handle_request(method: str, path: str, headers: dict[str, str], body: bytes, *query: Any) -> Answer:
+        operation = headers.get("x-amz-target", "").rpartition(".")[2]
+        if operation not in ("AssociateKmsKey", "DisassociateKmsKey"):
+            return await handle(method, path, headers, body, *query)
+        request: dict[str, Any] = json.loads(body)
+        group = cloudwatch_logs._log_groups.get(request.get("logGroupName"))
+        if group is None:
+            missing = "The specified log group does not exist."
+            return cloudwatch_logs.error_response_json("ResourceNotFoundException", missing, 400)
+        group["kmsKeyId"] = request.get("kmsKeyId")
+        return cloudwatch_logs.json_response({})
+
+    replace(cloudwatch_logs, handle_request=handle_request)
+
+
 def keep_tags_of_new_streams(kinesis: Any) -> None:
     """Keep the tags that CreateStream is given: ministack drops them, and each plan would put them back."""
     require(kinesis, "_create_stream", "_streams")
@@ -308,10 +333,10 @@ def name_lambdas_actions(iam_actions: Any) -> None:
 
 
 def tell_conditions_of_roles_and_mappings(iam_actions: Any, iam_evaluator: Any, iam: Any, lambda_svc: Any) -> None:
-    """Fill in iam:PermissionsBoundary and lambda:FunctionArn, and ask for iam:PassRole where a function gets a role.
+    """Fill in iam:PermissionsBoundary, lambda:FunctionArn and cloudwatch:namespace, and ask for iam:PassRole.
 
-    Without the first two, a policy that is limited by them would grant nothing; without the last, one that lacks it
-    would grant all.
+    Without the first three, a policy that is limited by them would grant nothing; without the last, which is for a
+    function that gets a role, a policy that lacks it would grant all.
     """
     require(iam_actions, "request_tag_context", "_query_param")
     require(iam_evaluator, "enforce")
@@ -330,6 +355,9 @@ def tell_conditions_of_roles_and_mappings(iam_actions: Any, iam_evaluator: Any, 
             function = json.loads(body)["FunctionName"]
             arn = function if function.startswith("arn:") else lambda_svc._func_arn(function)
             return context | {"lambda:FunctionArn": arn}
+        if action == "cloudwatch:PutMetricData":
+            namespace = json.loads(body)["Namespace"] if body.startswith(b"{") else query(parameters, "Namespace")
+            return context | {"cloudwatch:namespace": namespace}
         if action in ("lambda:CreateFunction", "lambda:UpdateFunctionConfiguration"):
             role_arn = json.loads(body).get("Role")
             return context | ({passed_role: role_arn} if role_arn else {})
@@ -349,6 +377,73 @@ def tell_conditions_of_roles_and_mappings(iam_actions: Any, iam_evaluator: Any, 
 
     replace(iam_actions, request_tag_context=request_context)
     replace(iam_evaluator, enforce=ask)
+
+
+def authorise_roles_by_their_paths(iam_actions: Any, iam: Any) -> None:
+    """Authorise a request about a role against its ARN with its path, as IAM does; ministack forgets the path."""
+    require(iam_actions, "extract_resource_arn", "_query_param")
+    require(iam, "_roles")
+    extract, query = iam_actions.extract_resource_arn, iam_actions._query_param
+
+    def extract_resource_arn(service: str, *request: Any) -> str:
+        arn = str(extract(service, *request))
+        _, _, _, _, parameters, *_ = request
+        name = query(parameters, "RoleName")
+        if service != "iam" or not name:
+            return arn
+        path = (iam._roles.get(name) or {}).get("Path") or query(parameters, "Path") or "/"
+        return f"{arn.partition(':role/')[0]}:role{path}{name}"
+
+    replace(iam_actions, extract_resource_arn=extract_resource_arn)
+
+
+def authorise_aliases_by_their_keys(iam_actions: Any, kms: Any) -> None:
+    """Authorise a request that names a key by its alias against the key, and tell conditions the alias.
+
+    So does KMS:
+    https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-request-alias
+    """
+    require(iam_actions, "extract_resource_arn", "request_tag_context")
+    require(kms, "_aliases")
+    extract, tags = iam_actions.extract_resource_arn, iam_actions.request_tag_context
+
+    def extract_resource_arn(service: str, *request: Any) -> str:
+        arn = str(extract(service, *request))
+        prefix, alias, name = arn.partition(":alias/")
+        if service != "kms" or not alias:
+            return arn
+        # Keys that AWS manages are not there before their first use; AWS then creates them.
+        return f"{prefix}:key/{kms._aliases.get(arn, f'of-{name}')}"
+
+    def request_context(service: str, action: str, body: bytes, parameters: dict[str, Any]) -> dict[str, Any]:
+        context: dict[str, Any] = tags(service, action, body, parameters)
+        if service != "kms":
+            return context
+        alias = str(json.loads(body or "{}").get("KeyId", "")).rpartition(":")[2]
+        return context | ({"kms:requestalias": alias} if alias.startswith("alias/") else {})
+
+    replace(iam_actions, extract_resource_arn=extract_resource_arn, request_tag_context=request_context)
+
+
+def tell_claims_of_workflows(sts: Any) -> None:
+    """Tell conditions the ref of a workflow's run; ministack knows the audience and the subject alone.
+
+    STS checks more claims of GitHub's, none of which our trust names:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html#condition-keys-wif
+    """
+    require(sts, "_web_identity_principal")
+    identify = sts._web_identity_principal
+
+    def web_identity_principal(token: str, *request: Any) -> tuple[str, dict[str, Any]]:
+        principal, keys = identify(token, *request)
+        issuer = "token.actions.githubusercontent.com"
+        if principal.endswith(issuer):  # so the token could be read
+            payload = token.split(".")[1]
+            claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+            keys |= {f"{issuer}:ref": claims["ref"]} if "ref" in claims else {}
+        return principal, keys
+
+    replace(sts, _web_identity_principal=web_identity_principal)
 
 
 def keep_alarms_whole(cloudwatch: Any) -> None:

@@ -109,7 +109,7 @@ data "aws_iam_policy_document" "tls_only" {
 # Who may deploy
 
 locals {
-  # An account has one provider a URL: made here, unless it is there for other repositories already.
+  # An account has one provider a URL: created here, unless it is there already, for another region or repository.
   new_provider = toset(
     var.github_repository != null && var.github_oidc_provider_arn == null
     ? ["https://token.actions.githubusercontent.com"] : []
@@ -138,5 +138,8 @@ module "deployer" {
   state_bucket_arn      = aws_s3_bucket.state.arn
   state_key             = each.value.state_key
   plan_on_pull_requests = each.value.plan_on_pull_requests
-  kms_key_arns          = each.value.kms_key_arns
+
+  kms_key_arns           = each.value.kms_key_arns
+  alarms_key_arns        = each.value.alarms_key_arns
+  former_alarms_key_arns = each.value.former_alarms_key_arns
 }

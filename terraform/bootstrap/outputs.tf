@@ -17,11 +17,12 @@ output "stages" {
 }
 
 output "deployers" {
-  description = "Each stage's roles, and the permissions boundary and the alarms' key to name in its tfvars."
+  description = "Each stage's roles, and the permissions boundary and the alarms' key that its deploys find by name."
   value = {
     for stage, deployer in module.deployer : stage => {
       deploy_role_arn      = deployer.deploy_role_arn
       plan_role_arn        = deployer.plan_role_arn
+      reconcile_role_arn   = deployer.reconcile_role_arn
       permissions_boundary = deployer.permissions_boundary
       alarms_key_arn       = deployer.alarms_key_arn
     }

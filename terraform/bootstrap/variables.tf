@@ -12,7 +12,8 @@ variable "state_bucket" {
 variable "github_repository" {
   description = <<-EOT
     The GitHub repository whose workflows may deploy, as it stands in the sub claim of their tokens: "owner/name", or
-    "owner@123/name@456" where GitHub adds its ids (repositories made since July 2026). Null for no roles.
+    "owner@123/name@456" where GitHub adds its ids (repositories made since July 2026). This prints it, after "repo:":
+    gh api repos/<owner>/<name>/actions/oidc/customization/sub --jq .sub_claim_prefix. Null for no roles.
   EOT
   type        = string
   default     = null
@@ -40,13 +41,18 @@ variable "stages" {
     name_prefix: the stage's own; its roles reach what begins with it, and nothing else.
     state_key: where the stage keeps its state in the bucket.
     plan_on_pull_requests: whether the workflows of a pull request may read the stage, to plan.
-    kms_key_arns: the customer-managed keys that the stage is given.
+    kms_key_arns: the customer-managed keys that the stage's data is encrypted with.
+    alarms_key_arns: those that its alarms are encrypted with, instead of the one that is created here.
+    former_alarms_key_arns: keys of its own that it encrypts its alarms with until its next deploy.
   EOT
   type = map(object({
     name_prefix           = string
     state_key             = string
     plan_on_pull_requests = optional(bool, false)
     kms_key_arns          = optional(list(string), [])
+
+    alarms_key_arns        = optional(list(string), [])
+    former_alarms_key_arns = optional(list(string), [])
   }))
   default  = {}
   nullable = false

@@ -457,9 +457,10 @@ run "function_refuses_what_lambda_does" {
     memory_size        = 64
     timeout            = 901
     log_retention_days = 31
+    role_path          = "/"
   }
 
-  expect_failures = [var.name, var.package, var.memory_size, var.timeout, var.log_retention_days]
+  expect_failures = [var.name, var.package, var.memory_size, var.timeout, var.log_retention_days, var.role_path]
 }
 
 run "function_may_write_its_own_log_and_is_run_for_this_account" {
@@ -803,13 +804,70 @@ run "deployer_trusts_the_stages_environment_and_main" {
   }
 
   assert {
-    condition     = local.claims == { deploy = ["environment:dev"], plan = ["ref:refs/heads/main"] }
-    error_message = "Only the environment deploys, and only main plans, unless pull requests may."
+    condition = { for role, trust in data.aws_iam_policy_document.trust : role => {
+      for condition in trust.statement[0].condition : condition.variable => tolist(condition.values)
+      } } == {
+      deploy = {
+        "token.actions.githubusercontent.com:aud" = tolist(["sts.amazonaws.com"])
+        "token.actions.githubusercontent.com:sub" = tolist(["repo:octo-org/scores:environment:dev"])
+        "token.actions.githubusercontent.com:ref" = tolist(["refs/heads/main"])
+      }
+      plan = {
+        "token.actions.githubusercontent.com:aud" = tolist(["sts.amazonaws.com"])
+        "token.actions.githubusercontent.com:sub" = tolist(["repo:octo-org/scores:ref:refs/heads/main"])
+      }
+      reconcile = {
+        "token.actions.githubusercontent.com:aud" = tolist(["sts.amazonaws.com"])
+        "token.actions.githubusercontent.com:sub" = tolist(["repo:octo-org/scores:ref:refs/heads/main"])
+      }
+    }
+    error_message = "The environment deploys, from main; main plans and reconciles; nobody else does, unless pull requests may plan."
   }
 
   assert {
-    condition     = data.aws_iam_policy_document.trust["deploy"].statement[0].condition[*].test == tolist(["StringEquals", "StringEquals"])
-    error_message = "Audience and subject are compared whole."
+    condition = alltrue(flatten([
+      for trust in data.aws_iam_policy_document.trust : [
+        for condition in trust.statement[0].condition : condition.test == "StringEquals"
+      ]
+    ]))
+    error_message = "Claims are compared whole, not with a pattern."
+  }
+}
+
+run "deployer_reaches_roles_under_the_stages_path_alone" {
+  command = plan
+
+  module {
+    source = "./modules/deployer"
+  }
+
+  assert {
+    condition = alltrue([
+      for statement in data.aws_iam_policy_document.deploy.statement :
+      statement.resources == toset(["arn:aws:iam::123456789012:role/stream-processing/dev/dev-*-eu-central-1"])
+      if anytrue([for action in statement.actions : startswith(action, "iam:")])
+    ])
+    error_message = "No role of another path is changed, or passed to Lambda."
+  }
+}
+
+run "deployer_lets_functions_use_keys_of_data_and_not_those_of_alarms" {
+  command = plan
+
+  module {
+    source = "./modules/deployer"
+  }
+
+  variables {
+    kms_key_arns    = ["arn:aws:kms:eu-central-1:123456789012:key/data"]
+    alarms_key_arns = ["arn:aws:kms:eu-central-1:123456789012:key/alarms"]
+  }
+
+  assert {
+    condition = [
+      for statement in data.aws_iam_policy_document.boundary.statement : statement.resources if statement.sid == "Keys"
+    ] == [toset(["arn:aws:kms:eu-central-1:123456789012:key/data"])]
+    error_message = "The boundary names the keys of data."
   }
 }
 
@@ -825,8 +883,12 @@ run "deployer_lets_pull_requests_plan_when_asked" {
   }
 
   assert {
-    condition     = local.claims == { deploy = ["environment:dev"], plan = ["ref:refs/heads/main", "pull_request"] }
-    error_message = "Pull requests plan, and do not deploy."
+    condition = { for role, claims in local.claims : role => claims.sub } == {
+      deploy    = ["environment:dev"]
+      plan      = ["ref:refs/heads/main", "pull_request"]
+      reconcile = ["ref:refs/heads/main"]
+    }
+    error_message = "Pull requests plan, and do nothing else."
   }
 }
 
@@ -844,7 +906,7 @@ run "deployer_refuses_to_reach_the_whole_account" {
   expect_failures = [var.name_prefix]
 }
 
-run "deployer_refuses_a_prefix_that_reaches_its_own_roles" {
+run "deployer_refuses_a_prefix_that_reaches_the_state_bucket" {
   command = plan
 
   module {

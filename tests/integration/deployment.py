@@ -64,6 +64,10 @@ class Deployment:
         self._terraform.variables |= variables
         self._call("apply", skip_plan=True)
 
+    def apply_only(self, *addresses: str) -> None:
+        """Create these resources and what they depend on, as an apply that was cut short does."""
+        self._call("apply", skip_plan=True, target=list(addresses))
+
     def plan(self, *, lock: bool = True) -> str:
         """What another apply would change; empty for nothing."""
         code, output, errors = self._terraform.plan(lock=lock)  # 0: no change, 1: failed, 2: a change

@@ -144,7 +144,22 @@ def too_wide(statement: Statement) -> Complaints:
 
 
 # Actions that no resource can be named for: https://docs.aws.amazon.com/service-authorization/latest/reference/
-WITHOUT_AN_ARN = frozenset({"kms:CreateKey", "lambda:CreateEventSourceMapping", "lambda:ListEventSourceMappings"})
+WITHOUT_AN_ARN = frozenset(
+    {
+        "cloudwatch:PutMetricData",
+        "kinesis:DescribeLimits",
+        "kinesis:UpdateShardCount",
+        "kinesis:UpdateStreamMode",
+        "kms:CreateKey",
+        "lambda:CreateEventSourceMapping",
+        "lambda:GetAccountSettings",
+        "lambda:ListEventSourceMappings",
+        "logs:DescribeLogGroups",
+        "sns:GetSubscriptionAttributes",
+        "sns:SetSubscriptionAttributes",
+        "sns:Unsubscribe",
+    }
+)
 
 # Services whose ARNs give a resource's name without its type: arn:aws:s3:::bucket/key, arn:aws:sns:...:topic.
 _WITHOUT_A_TYPE = ("s3", "sns", "sqs")

@@ -57,7 +57,7 @@ data "aws_iam_policy_document" "key" {
         "arn",
         data.aws_partition.current.partition,
         "cloudwatch",
-        data.aws_region.current.name,
+        data.aws_region.current.id,
         data.aws_caller_identity.current.account_id,
         "alarm",
         "${var.name_prefix}*",

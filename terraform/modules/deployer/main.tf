@@ -1,5 +1,6 @@
-# The roles that GitHub's workflows assume for one stage: `deploy` makes, tests and removes it, `plan` reads its
-# settings. Both reach only what carries the stage's name_prefix. Why, and what that does not stop: docs/decisions/0007.
+# The roles that GitHub's workflows assume for one stage: `deploy` creates, tests and removes it, `plan` reads its
+# settings, and `reconcile` compares its totals with its records. They reach only names that begin with the stage's
+# name_prefix. Reasons and limits: docs/decisions/0007.
 
 data "aws_caller_identity" "current" {}
 
@@ -10,10 +11,10 @@ data "aws_region" "current" {}
 locals {
   account   = data.aws_caller_identity.current.account_id
   partition = data.aws_partition.current.partition
-  region    = data.aws_region.current.name
+  region    = data.aws_region.current.id
 
   # How ARNs of this account begin, by service: of resources in a region, and of those in none.
-  regional = { for service in ["cloudwatch", "dynamodb", "kinesis", "lambda", "logs", "sns"] :
+  regional = { for service in ["cloudwatch", "dynamodb", "kinesis", "kms", "lambda", "logs", "sns"] :
     service => "arn:${local.partition}:${service}:${local.region}:${local.account}"
   }
   global = { for service in ["cloudwatch", "iam"] :
@@ -26,7 +27,7 @@ locals {
   functions  = ["${local.regional.lambda}:function:${var.name_prefix}*"]
   mappings   = ["${local.regional.lambda}:event-source-mapping:*"]
   logs       = ["${local.regional.logs}:log-group:/aws/lambda/${var.name_prefix}*"]
-  roles      = ["${local.global.iam}:role/${var.name_prefix}*-${local.region}"]
+  roles      = ["${local.global.iam}:role/stream-processing/${var.stage}/${var.name_prefix}*-${local.region}"]
   buckets    = ["arn:${local.partition}:s3:::${lower(var.name_prefix)}*-${local.account}-${local.region}"]
   topics     = ["${local.regional.sns}:${var.name_prefix}*"]
   alarms     = ["${local.regional.cloudwatch}:alarm:${var.name_prefix}*"]
@@ -34,14 +35,24 @@ locals {
 
   state = "${var.state_bucket_arn}/${var.state_key}"
 
-  # What the stage's resources may be encrypted with.
-  keys = concat(var.kms_key_arns, [module.alarms_key.arn])
+  # The boundary is named here rather than read from the resource, so that the policies are known at the plan.
+  boundary_name = "stream-processing-${var.stage}-boundary-${local.region}"
+  boundary_arn  = "${local.global.iam}:policy/${local.boundary_name}"
 
-  # The claim that says which of a repository's workflows asks:
+  # Keys that encrypt data, and keys that encrypt alarms: the functions use the first alone.
+  alarms_keys = concat([module.alarms_key.arn], var.alarms_key_arns)
+  keys        = concat(var.kms_key_arns, local.alarms_keys)
+
+  main = "refs/heads/main"
+
+  # The claims that say which of a repository's workflow runs asks. A job in an environment has the environment in its
+  # subject in place of the ref, so its ref is compared by itself, which STS can do since January 2026:
   # https://docs.github.com/en/actions/reference/security/oidc
+  # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html#condition-keys-wif
   claims = {
-    deploy = ["environment:${var.stage}"]
-    plan   = concat(["ref:refs/heads/main"], var.plan_on_pull_requests ? ["pull_request"] : [])
+    deploy    = { sub = ["environment:${var.stage}"], ref = [local.main] }
+    plan      = { sub = concat(["ref:${local.main}"], var.plan_on_pull_requests ? ["pull_request"] : []), ref = [] }
+    reconcile = { sub = ["ref:${local.main}"], ref = [] }
   }
 
   grants = {
@@ -55,6 +66,10 @@ locals {
       write-state   = data.aws_iam_policy_document.write_state.json
       deploy        = data.aws_iam_policy_document.deploy.json
       smoke-test    = data.aws_iam_policy_document.smoke_test.json
+    }
+    reconcile = {
+      read-state = data.aws_iam_policy_document.read_state.json
+      reconcile  = data.aws_iam_policy_document.reconcile.json
     }
   }
 }
@@ -89,7 +104,17 @@ data "aws_iam_policy_document" "trust" {
     condition {
       test     = "StringEquals"
       variable = "token.actions.githubusercontent.com:sub"
-      values   = [for claim in each.value : "repo:${var.github_repository}:${claim}"]
+      values   = [for claim in each.value.sub : "repo:${var.github_repository}:${claim}"]
+    }
+
+    dynamic "condition" {
+      for_each = length(each.value.ref) > 0 ? [each.value.ref] : []
+
+      content {
+        test     = "StringEquals"
+        variable = "token.actions.githubusercontent.com:ref"
+        values   = condition.value
+      }
     }
   }
 }
@@ -198,6 +223,7 @@ data "aws_iam_policy_document" "read" {
       "iam:ListAttachedRolePolicies",
       "iam:ListInstanceProfilesForRole",
       "iam:ListRolePolicies",
+      "iam:ListRoleTags",
     ]
     resources = local.roles
   }
@@ -206,13 +232,6 @@ data "aws_iam_policy_document" "read" {
     sid       = "ReadLogGroups"
     actions   = ["logs:ListTagsForResource"]
     resources = concat(local.logs, [for group in local.logs : "${group}:*"])
-  }
-
-  # Listing is authorised against all log groups, and so against none.
-  statement {
-    sid       = "ListLogGroups"
-    actions   = ["logs:DescribeLogGroups"]
-    resources = ["${local.regional.logs}:log-group:*"]
   }
 
   # All that the provider asks of a bucket, used or not.
@@ -245,11 +264,10 @@ data "aws_iam_policy_document" "read" {
     actions = [
       "cloudwatch:GetDashboard",
       "cloudwatch:ListTagsForResource",
-      "sns:GetSubscriptionAttributes",
       "sns:GetTopicAttributes",
       "sns:ListTagsForResource",
     ]
-    resources = concat(local.alarms, local.dashboards, local.topics, [for topic in local.topics : "${topic}:*"])
+    resources = concat(local.alarms, local.dashboards, local.topics)
   }
 
   # Listing is authorised against all alarms, and so against none.
@@ -257,6 +275,77 @@ data "aws_iam_policy_document" "read" {
     sid       = "ListAlarms"
     actions   = ["cloudwatch:DescribeAlarms"]
     resources = ["${local.regional.cloudwatch}:alarm:*"]
+  }
+
+  # IAM knows no resource for these. The provider asks for Kinesis's limits before it creates a stream or changes its
+  # shards; `make` asks for Lambda's before it reserves concurrency, and looks for what an interrupted deploy left.
+  # https://docs.aws.amazon.com/service-authorization/latest/reference/
+  statement {
+    sid = "ReadWithoutAnArn"
+    actions = [
+      "kinesis:DescribeLimits",
+      "lambda:GetAccountSettings",
+      "lambda:ListEventSourceMappings",
+      "logs:DescribeLogGroups",
+      "sns:GetSubscriptionAttributes",
+    ]
+    resources = ["*"]
+  }
+
+  # `make` looks for the boundary by its name, and for the alarms' key by its alias.
+  statement {
+    sid       = "FindBoundary"
+    actions   = ["iam:GetPolicy"]
+    resources = [local.boundary_arn]
+  }
+
+  statement {
+    sid       = "LookAtKeys"
+    actions   = ["kms:DescribeKey"]
+    resources = local.keys
+  }
+
+  # The provider compares a table's key with the one that AWS manages for DynamoDB, whose id is not known here.
+  statement {
+    sid       = "LookAtTheKeyOfDynamoDB"
+    actions   = ["kms:DescribeKey"]
+    resources = ["${local.regional.kms}:key/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:RequestAlias"
+      values   = ["alias/aws/dynamodb"]
+    }
+  }
+
+  # Lambda returns the environment of a function, which a key of ours encrypts, only to who may decrypt it; without
+  # it every plan would set the environments again:
+  # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html
+  dynamic "statement" {
+    for_each = length(var.kms_key_arns) > 0 ? [var.kms_key_arns] : []
+
+    content {
+      sid       = "ReadEnvironments"
+      actions   = ["kms:Decrypt"]
+      resources = statement.value
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = ["lambda.${local.region}.amazonaws.com"]
+      }
+    }
+  }
+
+  # Of a stage that was deployed before its roles were made, until it has handed its alarms' key over.
+  dynamic "statement" {
+    for_each = length(var.former_alarms_key_arns) > 0 ? [var.former_alarms_key_arns] : []
+
+    content {
+      sid       = "ReadFormerAlarmsKeys"
+      actions   = ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags"]
+      resources = statement.value
+    }
   }
 }
 
@@ -270,14 +359,32 @@ data "aws_iam_policy_document" "deploy" {
       "kinesis:DeleteStream",
       "kinesis:IncreaseStreamRetentionPeriod",
       "kinesis:RemoveTagsFromStream",
-      "kinesis:StartStreamEncryption",
-      "kinesis:StopStreamEncryption",
       "kinesis:TagResource",
       "kinesis:UntagResource",
-      "kinesis:UpdateShardCount",
-      "kinesis:UpdateStreamMode",
     ]
     resources = local.streams
+  }
+
+  # IAM knows no resource for these, so they reach other stages of the account:
+  # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonkinesisdatastreams.html
+  # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsns.html
+  statement {
+    sid = "WriteWithoutAnArn"
+    actions = [
+      "kinesis:UpdateShardCount",
+      "kinesis:UpdateStreamMode",
+      "sns:SetSubscriptionAttributes",
+      "sns:Unsubscribe",
+    ]
+    resources = ["*"]
+  }
+
+  # Authorised against the stream and the key, which by default is the one that AWS manages for Kinesis, whose id is not
+  # known here: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonkinesisdatastreams.html
+  statement {
+    sid       = "StreamEncryption"
+    actions   = ["kinesis:StartStreamEncryption", "kinesis:StopStreamEncryption"]
+    resources = concat(local.streams, ["${local.regional.kms}:key/*"])
   }
 
   statement {
@@ -361,7 +468,7 @@ data "aws_iam_policy_document" "deploy" {
     condition {
       test     = "StringEquals"
       variable = "iam:PermissionsBoundary"
-      values   = [aws_iam_policy.boundary.arn]
+      values   = [local.boundary_arn]
     }
   }
 
@@ -435,30 +542,55 @@ data "aws_iam_policy_document" "deploy" {
       "cloudwatch:UntagResource",
       "sns:CreateTopic",
       "sns:DeleteTopic",
-      "sns:SetSubscriptionAttributes",
       "sns:SetTopicAttributes",
       "sns:Subscribe",
       "sns:TagResource",
-      "sns:Unsubscribe",
       "sns:UntagResource",
     ]
-    resources = concat(local.alarms, local.dashboards, local.topics, [for topic in local.topics : "${topic}:*"])
+    resources = concat(local.alarms, local.dashboards, local.topics)
   }
 
-  # What a service asks of whoever gives it a key. Keys that AWS manages need no grant.
+  # What DynamoDB, Lambda, Kinesis and S3 ask of whoever gives them a key. Keys that AWS manages need no grant.
+  # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html#dynamodb-kms-authz
+  # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html
+  # https://docs.aws.amazon.com/streams/latest/dev/permissions-user-key-KMS.html
   statement {
-    sid       = "Keys"
-    actions   = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"]
+    sid = "Keys"
+    actions = [
+      "kms:CreateGrant",
+      "kms:Decrypt",
+      "kms:Encrypt",
+      "kms:GenerateDataKey",
+      "kms:GenerateDataKeyWithoutPlaintext",
+      "kms:ReEncryptFrom",
+      "kms:ReEncryptTo",
+    ]
     resources = local.keys
+  }
+
+  dynamic "statement" {
+    for_each = length(var.former_alarms_key_arns) > 0 ? [var.former_alarms_key_arns] : []
+
+    content {
+      sid       = "RetireFormerAlarmsKeys"
+      actions   = ["kms:ScheduleKeyDeletion"]
+      resources = statement.value
+    }
   }
 }
 
-# The deploy role makes no keys (docs/decisions/0007), so the one that the stage's alarms need is made here.
+# The deploy role creates no keys (docs/decisions/0007), so the one that the stage's alarms need is created here.
 module "alarms_key" {
   source = "../alarms_key"
 
   description = "Encrypts the alarms of stage ${var.stage}"
   name_prefix = var.name_prefix
+}
+
+# By which `make` finds it: scripts/bootstrapped.py.
+resource "aws_kms_alias" "alarms" {
+  name          = "alias/stream-processing-${var.stage}-alarms"
+  target_key_id = module.alarms_key.arn
 }
 
 # What `make smoke` does: a record in, its total out, both removed.
@@ -476,10 +608,55 @@ data "aws_iam_policy_document" "smoke_test" {
   }
 }
 
+# What `make reconcile` does when it repairs nothing: it reads the tables and publishes its verdict.
+data "aws_iam_policy_document" "reconcile" {
+  statement {
+    sid       = "ReadTables"
+    actions   = ["dynamodb:BatchGetItem", "dynamodb:DescribeTable", "dynamodb:Scan"]
+    resources = local.tables
+  }
+
+  # Names of tables and days of tombstones are settings of the function.
+  statement {
+    sid       = "ReadFunctions"
+    actions   = ["lambda:GetFunction", "lambda:GetFunctionConfiguration"]
+    resources = local.functions
+  }
+
+  # A metric has no ARN: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/iam-cw-condition-keys-namespace.html
+  statement {
+    sid       = "PublishVerdict"
+    actions   = ["cloudwatch:PutMetricData"]
+    resources = ["*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "cloudwatch:namespace"
+      values   = ["GameScores"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = length(var.kms_key_arns) > 0 ? [var.kms_key_arns] : []
+
+    content {
+      sid       = "Decrypt"
+      actions   = ["kms:Decrypt"]
+      resources = statement.value
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = [for service in ["dynamodb", "lambda"] : "${service}.${local.region}.amazonaws.com"]
+      }
+    }
+  }
+}
+
 # The most that a role of the stage can ever do, whatever its policies say: what functions need, on the stage's own
 # streams, tables, logs and buckets. Nothing of IAM, so that no function makes a role that is not bounded.
 resource "aws_iam_policy" "boundary" {
-  name        = "stream-processing-${var.stage}-boundary-${local.region}"
+  name        = local.boundary_name
   description = "The most that any role of stage ${var.stage} may do"
   policy      = data.aws_iam_policy_document.boundary.json
 }
@@ -541,8 +718,15 @@ data "aws_iam_policy_document" "boundary" {
     for_each = length(var.kms_key_arns) > 0 ? [var.kms_key_arns] : []
 
     content {
-      sid       = "Keys"
-      actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      sid = "Keys"
+      actions = [
+        "kms:Decrypt",
+        "kms:DescribeKey",
+        "kms:Encrypt",
+        "kms:GenerateDataKey",
+        "kms:ReEncryptFrom",
+        "kms:ReEncryptTo",
+      ]
       resources = statement.value
     }
   }

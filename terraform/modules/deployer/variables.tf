@@ -22,7 +22,7 @@ variable "name_prefix" {
 
   validation {
     condition     = !startswith("stream-processing-", lower(var.name_prefix))
-    error_message = "name_prefix must not begin the roles' own names, stream-processing-...: they could rewrite themselves."
+    error_message = "name_prefix must not begin stream-processing-...: the roles would reach the bucket of Terraform's state."
   }
 }
 
@@ -58,7 +58,21 @@ variable "plan_on_pull_requests" {
 }
 
 variable "kms_key_arns" {
-  description = "Customer-managed keys that the stage's resources are given."
+  description = "Customer-managed keys that the stage's data is encrypted with: its functions may use them, too."
+  type        = list(string)
+  default     = []
+  nullable    = false
+}
+
+variable "alarms_key_arns" {
+  description = "Customer-managed keys that the stage's alarms are encrypted with instead of the key that is created here."
+  type        = list(string)
+  default     = []
+  nullable    = false
+}
+
+variable "former_alarms_key_arns" {
+  description = "Keys of its own that the stage encrypts its alarms with until its next deploy, which deletes them."
   type        = list(string)
   default     = []
   nullable    = false

@@ -142,7 +142,7 @@ data "aws_iam_policy_document" "write" {
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = ["s3.${data.aws_region.current.name}.amazonaws.com"]
+        values   = ["s3.${data.aws_region.current.id}.amazonaws.com"]
       }
     }
   }

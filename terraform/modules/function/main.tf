@@ -13,7 +13,8 @@ resource "aws_cloudwatch_log_group" "this" {
 
 # The region is in the name because a role is global and a function is not.
 resource "aws_iam_role" "this" {
-  name                 = "${var.name}-${data.aws_region.current.name}"
+  name                 = "${var.name}-${data.aws_region.current.id}"
+  path                 = var.role_path
   description          = "What ${var.name} may do"
   assume_role_policy   = data.aws_iam_policy_document.assume.json
   permissions_boundary = var.permissions_boundary_arn

@@ -86,6 +86,19 @@ variable "log_retention_days" {
   }
 }
 
+variable "role_path" {
+  description = "IAM path of the function's role. A policy that names the path cannot reach any other role of the account."
+  type        = string
+  default     = "/stream-processing/"
+  nullable    = false
+
+  validation {
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
+    condition     = can(regex("^/([A-Za-z0-9_-]+/)+$", var.role_path)) && length(var.role_path) <= 512
+    error_message = "role_path must begin and end in '/' and name something in between, such as /stream-processing/dev/."
+  }
+}
+
 variable "permissions_boundary_arn" {
   description = "ARN of the policy that bounds the function's role, whatever it is granted; null for none."
   type        = string

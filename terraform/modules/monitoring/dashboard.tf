@@ -209,7 +209,7 @@ resource "aws_cloudwatch_dashboard" "this" {
         height = 6
         properties = {
           title   = chart.title
-          region  = data.aws_region.current.name
+          region  = data.aws_region.current.id
           view    = "timeSeries"
           period  = 60
           metrics = chart.metrics

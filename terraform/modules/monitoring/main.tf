@@ -19,7 +19,7 @@ locals {
         "arn",
         data.aws_partition.current.partition,
         "cloudwatch",
-        data.aws_region.current.name,
+        data.aws_region.current.id,
         data.aws_caller_identity.current.account_id,
         "alarm",
         "${var.name}-*",

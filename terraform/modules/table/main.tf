@@ -114,7 +114,7 @@ data "aws_iam_policy_document" "use_key" {
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = ["dynamodb.${data.aws_region.current.name}.amazonaws.com"]
+        values   = ["dynamodb.${data.aws_region.current.id}.amazonaws.com"]
       }
     }
   }

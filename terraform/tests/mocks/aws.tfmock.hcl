@@ -9,7 +9,7 @@ mock_data "aws_partition" {
 }
 
 mock_data "aws_region" {
-  defaults = { name = "eu-central-1" }
+  defaults = { id = "eu-central-1" }
 }
 
 mock_data "aws_iam_policy_document" {
