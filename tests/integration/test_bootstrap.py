@@ -2,14 +2,19 @@
 
 The local cloud enforces the policies of the roles, their permissions boundary, and who may assume them; it does not
 verify the signature of GitHub's token. docs/decisions/0007 says how far that proves the same of AWS.
+
+RECORD=1 writes the provider's calls to tests/policy/provider_calls.json, which the tests compare them with otherwise.
 """
 
 import base64
 import contextlib
 import json
 import os
+import shutil
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -18,23 +23,52 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from scripts import state_bucket
+from scripts import bootstrapped, state_bucket
 from scripts.bootstrap import Trust, bootstrap
 from scripts.command import UserError
-from scripts.stage import Stage
+from scripts.deployed import Deployed
+from scripts.reconcile import reconcile
+from scripts.stage import ROOT, Stage
 from tests.integration.deployment import Deployment, local_stage
+from tests.policy import provider_calls
+from tests.policy.provider_calls import Names, Right, allows
+from tests.policy.rules import statements
 from tests.waiting import eventually
 
 REPOSITORY = "octo@1/scores@2"
 PREFIX = "test-"
 
 
+MAIN = "refs/heads/main"
+
+
+@dataclass(frozen=True)
+class StageWithAKey(Stage):
+    """The local stage, with a key of its own in its settings."""
+
+    kms_key_arn: str = ""
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """The stage's Terraform variables, with the key among them."""
+        return super().variables | {"kms_key_arn": self.kms_key_arn}
+
+
 @dataclass(frozen=True)
 class Account:
     """A bootstrapped account."""
 
-    stage: Stage
+    stage: StageWithAKey
     outputs: Mapping[str, Any]
+    former_alarms_key: str
+    """The key that the stage created for its alarms, when it was deployed before there were roles."""
+    iam: Any
+    """IAM, as the account's administrator asks it."""
+
+    @property
+    def number(self) -> str:
+        """The account's id."""
+        return self.stage.account()
 
     @property
     def deployer(self) -> Mapping[str, str]:
@@ -42,7 +76,40 @@ class Account:
         deployer: Mapping[str, str] = self.outputs["deployers"][self.stage.name]
         return deployer
 
-    def assume(self, role_arn: str, claim: str, audience: str = "sts.amazonaws.com") -> boto3.Session:
+    @property
+    def names(self) -> Names:
+        """The stage's resources, as a policy names them."""
+        region, number = self.stage.region, self.number
+        regional = {
+            service: f"arn:aws:{service}:{region}:{number}"
+            for service in ("cloudwatch", "dynamodb", "kinesis", "lambda", "logs", "sns")
+        }
+        return Names(
+            stream=f"{regional['kinesis']}:stream/{PREFIX}Demo-Stream",
+            table=f"{regional['dynamodb']}:table/{PREFIX}GameScoreRecords",
+            function=f"{regional['lambda']}:function:{PREFIX}AggregateScoresByUser",
+            mapping=f"{regional['lambda']}:event-source-mapping:00000000-0000-0000-0000-000000000000",
+            log_group=f"{regional['logs']}:log-group:/aws/lambda/{PREFIX}AggregateScoresByUser",
+            role=f"arn:aws:iam::{number}:role/stream-processing/local/{PREFIX}AggregateScoresByUser-{region}",
+            bucket=f"arn:aws:s3:::{PREFIX}game-score-failures-{number}-{region}",
+            topic=f"{regional['sns']}:{PREFIX}game-scores-alarms",
+            alarm=f"{regional['cloudwatch']}:alarm:{PREFIX}game-scores-drift",
+            dashboard=f"arn:aws:cloudwatch::{number}:dashboard/{PREFIX}game-scores",
+            boundary=f"arn:aws:iam::{number}:policy/{self.deployer['permissions_boundary']}",
+            data_key=self.stage.kms_key_arn,
+            former_alarms_key=self.former_alarms_key,
+        )
+
+    def policies(self, role: str) -> list[dict[str, Any]]:
+        """The documents of a role's policies."""
+        return [
+            self.iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+            for name in self.iam.list_role_policies(RoleName=role)["PolicyNames"]
+        ]
+
+    def assume(
+        self, role: str, claim: str, audience: str = "sts.amazonaws.com", ref: str | None = MAIN
+    ) -> boto3.Session:
         """What a workflow of the repository gets for its token, whose subject ends in this claim."""
         token = ".".join(
             base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
@@ -52,30 +119,44 @@ class Account:
                     "iss": "https://token.actions.githubusercontent.com",
                     "aud": audience,
                     "sub": claim if claim.startswith("repo:") else f"repo:{REPOSITORY}:{claim}",
+                    **({"ref": ref} if ref else {}),
                 },
                 "signature",
             )
         )
         answer = boto3.client("sts", config=Config(signature_version=UNSIGNED)).assume_role_with_web_identity(
-            RoleArn=role_arn, RoleSessionName="workflow", WebIdentityToken=token
+            RoleArn=self.deployer[f"{role}_role_arn"], RoleSessionName="workflow", WebIdentityToken=token
         )["Credentials"]
         return boto3.Session(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"])
 
 
 @pytest.fixture(scope="module")
 def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    with local_stage(tmp_path_factory.mktemp("bootstrap")) as stage:
-        yield Account(stage, bootstrap(stage, stage.account(), PREFIX, Trust(REPOSITORY, pull_requests=True)))
+    """An account in which the stage was deployed by a person, in part, before it was bootstrapped."""
+    with local_stage(tmp_path_factory.mktemp("bootstrap")) as local:
+        key = boto3.client("kms").create_key(Description="The stage's data")["KeyMetadata"]["Arn"]
+        stage = StageWithAKey(local.name, local.region, local.endpoint, local.folder, key)
+        Deployment(stage, PREFIX, {}).apply_only(
+            "module.monitoring.module.key", "module.process_kinesis_records.aws_iam_role.this"
+        )
+        [former] = [each["KeyArn"] for each in boto3.client("kms").list_keys()["Keys"] if each["KeyArn"] != key]
+        outputs = bootstrap(stage, stage.account(), PREFIX, Trust(REPOSITORY, pull_requests=True))
+        yield Account(stage, outputs, former, boto3.client("iam"))
 
 
 @pytest.fixture
 def deployer(account: Account) -> boto3.Session:
-    return account.assume(account.deployer["deploy_role_arn"], "environment:local")
+    return account.assume("deploy", "environment:local")
 
 
 @pytest.fixture
 def planner(account: Account) -> boto3.Session:
-    return account.assume(account.deployer["plan_role_arn"], "pull_request")
+    return account.assume("plan", "pull_request", ref="refs/pull/1/merge")
+
+
+@pytest.fixture
+def reconciler(account: Account) -> boto3.Session:
+    return account.assume("reconcile", f"ref:{MAIN}")
 
 
 @contextlib.contextmanager
@@ -96,6 +177,16 @@ def at_work(session: boto3.Session) -> Iterator[None]:
         os.environ.clear()
         os.environ.update(before)
         boto3.setup_default_session()
+
+
+@contextlib.contextmanager
+def logged(file: Path) -> Iterator[None]:
+    """Have the provider log its calls to a file."""
+    os.environ |= {"TF_LOG_PROVIDER": "DEBUG", "TF_LOG_PATH": str(file)}
+    try:
+        yield
+    finally:
+        del os.environ["TF_LOG_PROVIDER"], os.environ["TF_LOG_PATH"]
 
 
 @contextlib.contextmanager
@@ -129,63 +220,184 @@ def test_the_state_bucket_is_closed_versioned_and_takes_no_plain_text(account: A
     assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 90, "NewerNoncurrentVersions": 20}
 
 
-def test_the_roles_policies_are_within_what_a_role_may_hold(account: Account) -> None:
-    iam = boto3.client("iam")
+def test_a_second_region_shares_the_accounts_identity_provider(account: Account, tmp_path: Path) -> None:
+    before = dict(os.environ)
+    other = Stage(account.stage.name, "eu-central-1", account.stage.endpoint, tmp_path)
+    try:
+        other.activate()
+        outputs = bootstrap(other, account.number, "other-", Trust(REPOSITORY))
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
-    for role in (account.deployer[name].rpartition("/")[2] for name in ("deploy_role_arn", "plan_role_arn")):
-        names = iam.list_role_policies(RoleName=role)["PolicyNames"]
-        policies = [iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names]
-        # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html, which counts no white space
-        assert 0 < sum(len(json.dumps(policy, separators=(",", ":"))) for policy in policies) < 10_240
+    [provider] = boto3.client("iam").list_open_id_connect_providers()["OpenIDConnectProviderList"]
+    assert outputs["github"]["oidc_provider_arn"] == provider["Arn"]
+    assert account.outputs["github"]["oidc_provider_arn"] is None
+
+
+ROLES = ("deploy", "plan", "reconcile")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_roles_policies_are_within_what_a_role_may_hold(account: Account, role: str) -> None:
+    policies = account.policies(account.deployer[f"{role}_role_arn"].rpartition("/")[2])
+
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html, which counts no white space
+    assert 0 < sum(len(json.dumps(policy, separators=(",", ":"))) for policy in policies) < 10_240
+
+
+@pytest.mark.parametrize("phase", ["create", "read", "update", "delete", "make"])
+def test_the_deploy_role_may_do_all_that_the_provider_was_recorded_to_ask_for(account: Account, phase: str) -> None:
+    policies = account.policies(account.deployer["deploy_role_arn"].rpartition("/")[2])
+    made = provider_calls.recorded() | {"make": provider_calls.ASKED_BY_MAKE}
+
+    needed = provider_calls.rights(made[phase], account.names)
+
+    assert needed
+    assert [str(right) for right in needed if not allows(policies, right)] == []
+
+
+def test_the_plan_role_may_do_all_that_the_provider_asks_for_in_a_plan(account: Account) -> None:
+    policies = account.policies(account.deployer["plan_role_arn"].rpartition("/")[2])
+
+    needed = provider_calls.rights(provider_calls.recorded()["read"], account.names)
+
+    assert needed
+    assert [str(right) for right in needed if not allows(policies, right)] == []
 
 
 @pytest.mark.parametrize(
-    ("role", "claim", "audience"),
+    ("role", "claim", "audience", "ref"),
     [
-        ("deploy_role_arn", "environment:prod", "sts.amazonaws.com"),
-        ("deploy_role_arn", "pull_request", "sts.amazonaws.com"),
-        ("deploy_role_arn", "ref:refs/heads/main", "sts.amazonaws.com"),
-        ("deploy_role_arn", "environment:local", "https://github.com/octo"),
-        ("deploy_role_arn", "repo:stranger/scores:environment:local", "sts.amazonaws.com"),
-        ("plan_role_arn", "ref:refs/heads/other", "sts.amazonaws.com"),
-        ("plan_role_arn", "repo:octo/scores:pull_request", "sts.amazonaws.com"),
+        ("deploy", "environment:prod", "sts.amazonaws.com", MAIN),
+        ("deploy", "pull_request", "sts.amazonaws.com", "refs/pull/1/merge"),
+        ("deploy", "ref:refs/heads/main", "sts.amazonaws.com", MAIN),
+        ("deploy", "environment:local", "https://github.com/octo", MAIN),
+        ("deploy", "repo:stranger/scores:environment:local", "sts.amazonaws.com", MAIN),
+        ("deploy", "environment:local", "sts.amazonaws.com", "refs/heads/other"),
+        ("deploy", "environment:local", "sts.amazonaws.com", "refs/tags/main"),
+        ("deploy", "environment:local", "sts.amazonaws.com", None),
+        ("plan", "ref:refs/heads/other", "sts.amazonaws.com", "refs/heads/other"),
+        ("plan", "repo:octo/scores:pull_request", "sts.amazonaws.com", "refs/pull/1/merge"),
+        ("reconcile", "pull_request", "sts.amazonaws.com", "refs/pull/1/merge"),
+        ("reconcile", "environment:local", "sts.amazonaws.com", MAIN),
     ],
 )
-def test_no_other_workflow_may_assume_a_role(account: Account, role: str, claim: str, audience: str) -> None:
-    with refused():
-        account.assume(account.deployer[role], claim, audience)
-
-
-def test_the_deploy_role_deploys_uses_and_destroys_its_stage_and_the_plan_role_plans_it(
-    account: Account, deployer: boto3.Session, planner: boto3.Session
+def test_no_other_workflow_may_assume_a_role(
+    account: Account, role: str, claim: str, audience: str, ref: str | None
 ) -> None:
-    variables = {
-        "permissions_boundary": account.deployer["permissions_boundary"],
-        # The role makes no keys: docs/decisions/0007.
-        "alarms": {"kms_key_arn": account.deployer["alarms_key_arn"]},
-    }
+    with refused():
+        account.assume(role, claim, audience, ref)
+
+
+CHANGED: dict[str, Any] = {
+    "tags": {"Changed": "yes"},
+    "stream": {"shard_count": 2, "retention_hours": 48, "partition_key_is_record_id": True},
+    "log_retention_days": 14,
+    "tables": {"point_in_time_recovery": True},
+    "process_kinesis_records": {"memory_size": 512, "reserved_concurrency": 5, "mapping": {"batch_size": 50}},
+    "failures": {"retention_days": 5, "force_destroy": True},
+    "alarms": {"emails": ["b@example.com"], "kinds": ["drift"]},
+}
+BACK: dict[str, Any] = {
+    "tags": {},
+    "stream": {"partition_key_is_record_id": True},
+    "tables": {},
+    "process_kinesis_records": {},
+    "alarms": {"emails": []},
+}
+
+
+def test_the_deploy_role_takes_a_stage_over_changes_uses_and_destroys_it_and_the_others_plan_and_reconcile_it(
+    account: Account, deployer: boto3.Session, planner: boto3.Session, reconciler: boto3.Session, tmp_path: Path
+) -> None:
+    logs = {phase: tmp_path / f"{phase}.log" for phase in provider_calls.recorded()}
+    with at_work(planner):
+        os.environ |= bootstrapped.variables(account.stage, account.number)
+        assert Deployment(account.stage, PREFIX, {}).plan(lock=False) != ""
     with at_work(deployer):
-        deployment = Deployment(account.stage, PREFIX, variables)
+        os.environ |= bootstrapped.variables(account.stage, account.number)
+        deployment = Deployment(account.stage, PREFIX, {"alarms": {"emails": ["a@example.com"]}})
         try:
-            deployment.apply()
+            with logged(logs["create"]):
+                deployment.apply()
             score = {"RecordID": 1, "Username": "ada", "Score": 42}
             boto3.client("kinesis").put_record(
                 StreamName=f"{PREFIX}Demo-Stream", PartitionKey="1", Data=json.dumps(score).encode()
             )
             totals, ada = boto3.resource("dynamodb").Table(f"{PREFIX}GameScoresByUser"), {"Username": "ada"}
             eventually(lambda: totals.get_item(Key=ada).get("Item", {}).get("Score") == 42, "the total of ada", 60)
+            with at_work(planner), logged(logs["read"]):
+                assert deployment.plan(lock=False) == ""
+            system = Deployed(account.stage, account.number, deployment.outputs())
+            with at_work(reconciler):
+                findings: list[Any] = []
+                reconcile(system, findings.append)
+                assert findings == []
+            with logged(logs["update"]):
+                deployment.apply(kms_key_arn=account.stage.kms_key_arn, **CHANGED)
+                exceeding = grants_beyond_the_boundary(account)
+                deployment.apply(kms_key_arn=None, packages_dir=str(changed_packages(tmp_path)), **BACK)
             with at_work(planner):
                 assert deployment.plan(lock=False) == ""
         finally:
-            deployment.destroy()
+            with logged(logs["delete"]):
+                deployment.destroy()
 
+    assert exceeding == []
     roles = [role["RoleName"] for role in boto3.client("iam").list_roles()["Roles"]]
     assert [role for role in roles if role.startswith(PREFIX)] == []
     assert boto3.client("kinesis").list_streams()["StreamNames"] == []
+    former = boto3.client("kms").describe_key(KeyId=account.former_alarms_key)["KeyMetadata"]
+    assert former["KeyState"] == "PendingDeletion"
+    assert [provider_calls.denied(log.read_text()) for log in logs.values()] == [set() for _ in logs]
+    made = {phase: provider_calls.calls(log.read_text()) for phase, log in logs.items()}
+    if os.environ.get("RECORD"):
+        provider_calls.RECORDED.write_text(json.dumps(made, indent=2) + "\n")
+    known = provider_calls.recorded()
+    assert {phase: provider_calls.beyond(made[phase], known[phase]) for phase in made} == {phase: {} for phase in made}
+    # How often the provider looks whether something is ready depends on how soon it is.
+    missing = [
+        call for phase in made for each in provider_calls.beyond(known[phase], made[phase]).values() for call in each
+    ]
+    assert [
+        call for call in missing if not call.partition(":")[2].startswith(("Describe", "Get", "Head", "List"))
+    ] == []
+
+
+def grants_beyond_the_boundary(account: Account) -> list[str]:
+    """What the functions' roles are granted, and the boundary does not let them do."""
+    boundary = account.names.boundary
+    version = account.iam.get_policy(PolicyArn=boundary)["Policy"]["DefaultVersionId"]
+    limit = account.iam.get_policy_version(PolicyArn=boundary, VersionId=version)["PolicyVersion"]["Document"]
+    names = [role["RoleName"] for role in account.iam.list_roles(PathPrefix="/stream-processing/local/")["Roles"]]
+    # A list of roles does not say what bounds them, nor does it in AWS.
+    roles = [account.iam.get_role(RoleName=name)["Role"] for name in names]
+    assert [role["PermissionsBoundary"]["PermissionsBoundaryArn"] for role in roles] == [boundary] * 2
+    granted = [
+        Right(action, resource)
+        for role in roles
+        for document in account.policies(role["RoleName"])
+        for statement in statements(json.dumps(document))
+        for action in statement.actions
+        for resource in map(str, statement.resources)
+    ]
+    assert any(right.resource == account.stage.kms_key_arn for right in granted)
+    return [str(right) for right in granted if not allows([limit], right)]
+
+
+def changed_packages(folder: Path) -> Path:
+    """Packages with another file in them, so that the functions' code has changed."""
+    packages = folder / "packages"
+    shutil.copytree(ROOT / "build", packages)
+    for package in packages.glob("*.zip"):
+        with zipfile.ZipFile(package, "a") as file:
+            file.writestr("changed.txt", "changed")
+    return packages
 
 
 def test_the_deploy_role_makes_nothing_outside_its_prefix(account: Account, deployer: boto3.Session) -> None:
-    boundary = f"arn:aws:iam::{account.stage.account()}:policy/{account.deployer['permissions_boundary']}"
+    boundary = account.names.boundary
     trust = json.dumps({"Version": "2012-10-17", "Statement": []})
 
     with refused():
@@ -198,10 +410,15 @@ def test_the_deploy_role_makes_nothing_outside_its_prefix(account: Account, depl
         deployer.client("logs").create_log_group(logGroupName="/aws/lambda/prod-f")
     with refused():
         deployer.client("s3").create_bucket(Bucket="prod-game-score-failures")
-    with refused():
-        deployer.client("iam").create_role(
-            RoleName="prod-f-us-east-1", AssumeRolePolicyDocument=trust, PermissionsBoundary=boundary
-        )
+    for name, path in (
+        ("prod-f-us-east-1", "/stream-processing/local/"),
+        (f"{PREFIX}f-us-east-1", "/"),
+        (f"{PREFIX}f-us-east-1", "/stream-processing/prod/"),
+    ):
+        with refused():
+            deployer.client("iam").create_role(
+                RoleName=name, Path=path, AssumeRolePolicyDocument=trust, PermissionsBoundary=boundary
+            )
 
 
 def test_the_deploy_role_touches_no_other_state_and_not_the_buckets_settings(
@@ -234,33 +451,42 @@ def test_the_deploy_role_cannot_become_more_than_it_is(account: Account, deploye
             "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": number}}],
         }
     )
-    role = f"{PREFIX}greedy-{account.stage.region}"
+    role, path = f"{PREFIX}greedy-{account.stage.region}", "/stream-processing/local/"
+    anothers = f"{PREFIX}ledger-of-another-team-{account.stage.region}"
     code = {"Runtime": "python3.13", "Handler": "a.b", "Code": {"ZipFile": b""}}
 
     with refused():
         iam.put_role_policy(RoleName=own, PolicyName="more", PolicyDocument=everything)
     with refused():
-        iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust)
+        iam.create_role(RoleName=role, Path=path, AssumeRolePolicyDocument=trust)
     with refused():
         iam.create_role(
             RoleName=role,
+            Path=path,
             AssumeRolePolicyDocument=trust,
             PermissionsBoundary=administrator,
         )
-    with refused():
-        deployer.client("lambda").create_function(
-            FunctionName=f"{PREFIX}f",
-            Role=account.deployer["deploy_role_arn"],
-            **code,  # type: ignore[arg-type]
-        )
+    boto3.client("iam").create_role(RoleName=anothers, AssumeRolePolicyDocument=trust)
+    try:
+        with refused():
+            iam.update_assume_role_policy(RoleName=anothers, PolicyDocument=trust)
+        for passed in (account.deployer["deploy_role_arn"], f"arn:aws:iam::{number}:role/{anothers}"):
+            with refused():
+                deployer.client("lambda").create_function(
+                    FunctionName=f"{PREFIX}f",
+                    Role=passed,
+                    **code,  # type: ignore[arg-type]
+                )
+    finally:
+        boto3.client("iam").delete_role(RoleName=anothers)
 
-    iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust, PermissionsBoundary=boundary)
+    iam.create_role(RoleName=role, Path=path, AssumeRolePolicyDocument=trust, PermissionsBoundary=boundary)
     try:
         iam.put_role_policy(RoleName=role, PolicyName="all", PolicyDocument=everything)
         with refused():
             iam.delete_role_permissions_boundary(RoleName=role)
         assumed = boto3.client("sts").assume_role(
-            RoleArn=f"arn:aws:iam::{number}:role/{role}", RoleSessionName="greedy"
+            RoleArn=f"arn:aws:iam::{number}:role{path}{role}", RoleSessionName="greedy"
         )["Credentials"]
         greedy = boto3.Session(assumed["AccessKeyId"], assumed["SecretAccessKey"], assumed["SessionToken"])
         with refused():
@@ -285,6 +511,44 @@ def test_the_plan_role_reads_settings_but_writes_nothing_and_sees_no_data(
         planner.client("dynamodb").get_item(TableName=f"{PREFIX}GameScoresByUser", Key={"Username": {"S": "ada"}})
     with refused():
         planner.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{PREFIX}AggregateScoresByUser")
+
+
+def test_the_reconcile_role_publishes_its_own_metric_and_writes_nothing_else(
+    account: Account, reconciler: boto3.Session
+) -> None:
+    key = {"Username": {"S": "ada"}}
+
+    with refused():
+        reconciler.client("dynamodb").put_item(TableName=f"{PREFIX}GameScoresByUser", Item=key)
+    with refused():
+        reconciler.client("dynamodb").update_item(TableName=f"{PREFIX}GameScoresByUser", Key=key)
+    with refused():
+        reconciler.client("dynamodb").scan(TableName="prod-GameScoresByUser")
+    with refused():
+        reconciler.client("cloudwatch").put_metric_data(
+            Namespace="AWS/Lambda", MetricData=[{"MetricName": "Errors", "Value": 0}]
+        )
+    with refused():
+        reconciler.client("s3").list_objects_v2(Bucket=account.names.bucket.rpartition(":")[2])
+    with refused():
+        reconciler.client("lambda").invoke(FunctionName=f"{PREFIX}AggregateScoresByUser")
+
+
+def test_a_stages_boundary_and_alarms_key_are_found_by_its_name(account: Account) -> None:
+    other = Stage("dev", account.stage.region, account.stage.endpoint, account.stage.folder)
+
+    assert bootstrapped.variables(account.stage, account.number) == {
+        "TF_VAR_permissions_boundary": account.deployer["permissions_boundary"],
+        "TF_VAR_alarms_key_arn": account.deployer["alarms_key_arn"],
+    }
+    assert bootstrapped.variables(other, account.number) == {}
+
+
+def test_who_may_not_ask_whether_a_stage_is_bootstrapped_is_told_which_right_is_missing(
+    account: Account, reconciler: boto3.Session
+) -> None:
+    with at_work(reconciler), pytest.raises(UserError, match=r"Allow iam:GetPolicy"):
+        bootstrapped.variables(account.stage, account.number)
 
 
 def test_a_role_for_a_stage_without_a_prefix_is_refused(account: Account) -> None:
