@@ -30,6 +30,9 @@ locals {
   # The deploy role reaches the roles under this path and no other: modules/deployer.
   role_path = "/stream-processing/${var.stage}/"
 
+  # Not null in the variable: Terraform puts an attribute's default in place of null.
+  shard_count = var.stream.shard_count == 0 ? null : var.stream.shard_count
+
   # What ProcessKinesisRecords needs to store score events, and to park those that are wrong.
   ingestion = {
     environment = var.ingest_scores ? tomap({
@@ -47,7 +50,7 @@ module "stream" {
   source = "./modules/stream"
 
   name            = "${var.name_prefix}Demo-Stream"
-  shard_count     = var.stream.shard_count
+  shard_count     = local.shard_count
   retention_hours = var.stream.retention_hours
   kms_key_arn     = var.kms_key_arn
 }

@@ -51,7 +51,7 @@ variable "packages_dir" {
 variable "stream" {
   description = <<-EOT
     Demo-Stream.
-    shard_count: each shard is good for 1 MB/s or 1,000 records/s in; null for on-demand capacity.
+    shard_count: each shard is good for 1 MB/s or 1,000 records/s in; 0 for on-demand capacity.
     retention_hours: how long a record stays readable.
     partition_key_is_record_id: whether producers put score events under their RecordID. Only then is a record's order
     kept by several shards, or several batches of a shard at once.

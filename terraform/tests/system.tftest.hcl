@@ -131,6 +131,19 @@ run "accepts_failures_of_a_month" {
   }
 }
 
+run "takes_no_shards_for_on_demand_capacity" {
+  command = plan
+
+  variables {
+    stream = { shard_count = 0, partition_key_is_record_id = true }
+  }
+
+  assert {
+    condition     = local.shard_count == null
+    error_message = "shard_count = 0 asks for on-demand capacity."
+  }
+}
+
 run "knows_each_stage_by_the_name_of_its_file" {
   command = plan
 

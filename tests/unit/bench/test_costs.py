@@ -89,7 +89,7 @@ def test_a_stages_settings_change_what_it_costs(terraform: Path) -> None:
 
 
 def test_a_stream_on_demand_is_paid_by_the_hour(terraform: Path) -> None:
-    replace(terraform / "stages/prod.tfvars", "stream = {", "stream = { shard_count = null,")
+    replace(terraform / "stages/prod.tfvars", "stream = {", "stream = { shard_count = 0,")
 
     idle, _ = costs.month("prod", terraform)
 
