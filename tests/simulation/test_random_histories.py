@@ -36,7 +36,7 @@ def test_the_histories_hold_everything_that_can_happen() -> None:
     assert happened.keys() >= EXPECTED
 
 
-@pytest.mark.parametrize(("histories", "number"), [(None, 24), ("3000", 24), ("100000", 800), ("1", 1)])
+@pytest.mark.parametrize(("histories", "number"), [(None, 24), ("1000", 24), ("100000", 2400), ("1", 1)])
 def test_make_histories_scales_the_simulation_too(
     histories: str | None, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
