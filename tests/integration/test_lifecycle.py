@@ -311,7 +311,7 @@ def stopped(mapping: str) -> Iterator[None]:
     ("function", "remains"),
     [
         ("AggregateScoresByUser", "The score is deleted. Its total, counted later, is 0"),
-        ("ProcessKinesisRecords", "it waits in Demo-Stream"),
+        ("ProcessKinesisRecords", "it waits in test-Demo-Stream"),
     ],
 )
 def test_a_smoke_test_that_fails_says_how_to_go_back_and_what_it_leaves_goes_with_the_next_one(

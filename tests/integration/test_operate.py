@@ -32,12 +32,12 @@ def test_invoke_tells_what_the_console_tells(system: System) -> None:
     assert "Memory configured: 256 MB" in done.stdout
 
 
-def test_invoke_fails_as_the_function_does(system: System) -> None:
+def test_invoke_shows_what_the_function_answers_to_an_event_that_is_no_batch(system: System) -> None:
     done = system.command("invoke", "--function", "AggregateScoresByUser", "--event", "-", "--json", stdin="{}")
 
-    assert done.returncode == 1
-    assert json.loads(done.stdout)["error"] == "Unhandled"
-    assert "no Records" in json.loads(done.stdout)["response"]["errorMessage"]
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["response"] == {"batchItemFailures": [{"itemIdentifier": ""}]}
+    assert "no list of Records" in done.stdout
 
 
 def test_scores_put_through_the_stream_and_straight_to_the_table_end_in_the_right_totals(system: System) -> None:

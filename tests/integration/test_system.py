@@ -101,6 +101,7 @@ def test_each_role_has_its_own_grants_and_no_others(system: System) -> None:
     assert grants("AggregateScoresByUser") == {
         "write-logs",
         "read-records",
+        "read-ledger",
         "put-ledger",
         "update-totals",
         "report-failures",
