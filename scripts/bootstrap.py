@@ -8,6 +8,7 @@ first. Settings that are not given stay as they are: one account may hold severa
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,12 +51,13 @@ def bootstrap(stage: Stage, account: str, name_prefix: str, trust: Trust, confir
     folder.mkdir(parents=True, exist_ok=True)
     var_file = folder / "inputs.tfvars.json"
     var_file.write_text(json.dumps(asked | {"state_bucket": bucket}, indent=2))
-    terraform = Terraform(stage, bucket, Root(TERRAFORM / "bootstrap", folder.name, STATE_KEY, var_file))
-    terraform.init()
-    if terraform.plan(show=not stage.is_local):
-        if not stage.is_local:
-            agree(account, confirm, f"All of the above will be done in account {account}.")
-        terraform.apply()
+    root = Root(TERRAFORM / "bootstrap", folder.name, STATE_KEY, var_file)
+    with closing(Terraform(stage, bucket, root)) as terraform:
+        terraform.init()
+        if terraform.plan(show=not stage.is_local):
+            if not stage.is_local:
+                agree(account, confirm, f"All of the above will be done in account {account}.")
+            terraform.apply()
     return state_outputs(bucket, STATE_KEY)
 
 

@@ -97,6 +97,13 @@ class Terraform:
         """A folder of this process for its plan, so that no other command replaces it before it is applied."""
         return tempfile.TemporaryDirectory(dir=self._data_dir, prefix="plan-")
 
+    def close(self) -> None:
+        """Give up the claim on the working folder, and delete the plan. A process that ends does so by itself."""
+        if self._claim is not None:
+            self._claim.close()
+        if "_scratch" in self.__dict__:
+            self._scratch.cleanup()
+
     @property
     def _plan_file(self) -> Path:
         return self._given or Path(self._scratch.name) / "plan"
