@@ -10,7 +10,7 @@ import pytest
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T | None], what: str, seconds: float = 30) -> T:
+def eventually(look: Callable[[], T | None], what: str, seconds: float = 60) -> T:
     """What `look` returns once that is true; fails at the deadline, saying what was waited for and last seen."""
     deadline = time.monotonic() + seconds
     while True:

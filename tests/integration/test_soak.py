@@ -36,7 +36,9 @@ def test_a_steady_load_with_faults_ends_exact_with_memory_flat_and_lag_bounded(s
         with system.start("put_scores", *writes, "--mix", "insert:80,update:15,delete:5", "--json") as producer:
             sizes = watch(system, producer)
         assert producer.returncode == 0
-        eventually(lambda: system.command("reconcile", "--pause", "1").returncode == 0, what="exact totals", seconds=60)
+        eventually(
+            lambda: system.command("reconcile", "--pause", "1").returncode == 0, what="exact totals", seconds=180
+        )
         happened = fired(proxy)
 
     print({name: [size >> 20 for size in seen] for name, seen in sizes.items()})
