@@ -13,8 +13,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from scripts.stage import TERRAFORM
+from tests.acceptance.players import Players
 from tests.integration.deployment import Deployment, System, local_stage
-from tests.integration.test_exactness import Players
 from tests.policy.rules import complaints, resources
 from tests.waiting import eventually
 

@@ -1,8 +1,6 @@
 """The deployed stream mappings: what becomes of a change, of a poison record, and of one that may not be parked."""
 
-import base64
 import json
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +11,10 @@ import boto3
 import pytest
 
 from scripts.stage import ROOT
+from tests.acceptance.players import Players
+from tests.acceptance.probe import package
 from tests.integration.deployment import System, release
-from tests.integration.test_exactness import Players
 from tests.integration.test_least_privilege import without
-from tests.localcloud.processes import package
 from tests.waiting import eventually
 
 PROCESS, AGGREGATE = "ProcessKinesisRecords", "AggregateScoresByUser"
@@ -104,38 +102,6 @@ def test_a_mapping_changed_in_terraform_behaves_anew_without_a_restart(
 
     eventually(lambda: largest_batch(system, tmp_path) <= 4, what="batches of at most four records")
     assert (cloud.emulator.process(), cloud.engine.process()) == processes
-
-
-@pytest.mark.usefixtures("small_mapping")
-def test_a_poison_record_is_isolated_retried_and_kept_with_its_payload_and_the_shard_moves_on(
-    system: System, tmp_path: Path
-) -> None:
-    with batches(system, tmp_path) as delivered:
-        put(system, "1", "2", "poison", "4")
-        put(system, "5")
-        eventually(lambda: ["5"] in delivered(), what="the record behind the poison")
-
-        assert delivered() == [
-            ["1", "2", "poison", "4"],
-            ["1", "2"],
-            ["poison", "4"],
-            ["poison"],
-            ["poison"],
-            ["4"],
-            ["5"],
-        ]
-
-    s3, bucket = boto3.client("s3"), system.outputs["failure_bucket"]
-    uuid = system.outputs["functions"][PROCESS]["mapping_uuid"]
-    [kept] = s3.list_objects_v2(Bucket=bucket, Prefix=f"aws/lambda/{uuid}/")["Contents"]
-    day, second = r"\d{4}/\d\d/\d\d", r"\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d"
-    assert re.fullmatch(rf"aws/lambda/{uuid}/shardId-\d{{12}}/{day}/{second}-[0-9a-f-]{{36}}", kept["Key"])
-    record = json.loads(s3.get_object(Bucket=bucket, Key=kept["Key"])["Body"].read())
-    assert record["requestContext"]["condition"] == "RetryAttemptsExhausted"
-    assert record["requestContext"]["approximateInvokeCount"] == 2
-    assert record["KinesisBatchInfo"]["batchSize"] == 1
-    [discarded] = json.loads(record["payload"])["Records"]
-    assert base64.b64decode(discarded["kinesis"]["data"]) == b"poison"
 
 
 def test_without_the_right_to_park_a_poison_record_is_retried_and_the_rest_is_counted_once(system: System) -> None:
