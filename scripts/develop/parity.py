@@ -24,7 +24,6 @@ HISTORY = "tests/simulation/test_random_histories.py::"
 CLOUD = "tests/localcloud/test_mappings.py::"
 INVOCATION_RECORD = "tests/unit/localcloud/test_invocation_record.py::"
 ACCEPTANCE = "tests/acceptance/test_cases.py::"
-DEPLOYED = "tests/integration/test_stream_mappings.py::"
 RIGHTS = "tests/integration/test_least_privilege.py::"
 MAPPING = "tests/unit/localcloud/test_mapping.py::"
 ANY = f"{HISTORY}test_every_record_is_processed_or_discarded_in_order_whatever_happens"
@@ -228,7 +227,7 @@ SEMANTICS = [
     Semantic(
         "changes of a mapping, a minute or two later",
         DIFFERS,
-        f"{DEPLOYED}test_a_mapping_changed_in_terraform_behaves_anew_without_a_restart",
+        f"{CLOUD}test_a_changed_mapping_behaves_anew_without_a_restart",
         (sources.KINESIS, sources.DYNAMODB),
         "Within about a second, once the invocation in flight has ended.",
     ),

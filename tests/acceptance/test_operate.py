@@ -183,14 +183,12 @@ def test_metrics_draws_what_the_functions_did(system: System, tmp_path: Path) ->
     system.command("invoke", "--function", "ProcessKinesisRecords", "--event", "stream")
     system.command("invoke", "--function", "AggregateScoresByUser", "--event", "score")
 
-    def values() -> dict[str, dict[str, dict[str, float]]]:
-        return dict(json.loads(system.command("metrics", "--since", "30m", "--json").stdout))
+    def counted() -> bool:
+        values = json.loads(system.command("metrics", "--since", "30m", "--json").stdout)
+        wanted = (("Invocations", "ProcessKinesisRecords"), ("Records", "AggregateScoresByUser"))
+        return all(sum(values[metric].get(system.function(name), {}).values()) >= 1 for metric, name in wanted)
 
-    def counted(metric: str, function: str) -> bool:
-        return sum(values()[metric].get(system.function(function), {}).values()) >= 1
-
-    eventually(lambda: counted("Invocations", "ProcessKinesisRecords"), "invocations", "metrics")
-    eventually(lambda: counted("Records", "AggregateScoresByUser"), "records", "metrics")
+    eventually(counted, "invocations and records", "metrics")
     drawn = system.command("metrics", "--since", "30m", "--png", str(tmp_path / "metrics.png"))
 
     assert drawn.returncode == 0, drawn.stderr

@@ -93,6 +93,18 @@ class Deployment:
         assert code in (0, 2), f"terraform plan failed:\n{errors}"
         return str(output) if code else ""
 
+    def planned_changes(self) -> list[dict[str, Any]]:
+        """The resources that another apply would change, each as `terraform show -json` has it."""
+        with TemporaryDirectory() as folder:
+            plan = f"{folder}/plan"
+            self._call("plan", out=plan, detailed_exitcode=IsNotFlagged)
+            shown = json.loads(self._call("show", plan, json=True))
+        return [
+            each
+            for each in shown.get("resource_changes", [])
+            if each["mode"] == "managed" and each["change"]["actions"] != ["no-op"]
+        ]
+
     def planned(self, *var_files: Path) -> dict[str, Any]:
         """What an apply with these variables, and no others, would make, as `terraform show -json` says it."""
         with TemporaryDirectory() as folder:
