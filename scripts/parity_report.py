@@ -75,7 +75,7 @@ SEMANTICS = [
         "FilterCriteria; filtered records count as processed",
         SAME,
         f"{ENGINE}test_what_is_filtered_out_counts_as_processed",
-        "Patterns are matched by moto's EventBridge rules.",
+        "Rules that are not in Lambda's table are refused: our choice.",
     ),
     Semantic("throttles and service errors consume no retries", SAME, CASE),
     Semantic("MaximumRetryAttempts: N retries are N+1 invocations", SAME, CASE),
