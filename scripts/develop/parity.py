@@ -119,7 +119,7 @@ SEMANTICS = [
         SAME,
         f"{ENGINE}test_what_is_filtered_out_counts_as_processed",
         sources.FILTERING,
-        "Patterns are matched by moto's EventBridge rules.",
+        "Rules that are not in Lambda's table are refused: our choice.",
     ),
     Semantic(
         "throttles and service errors consume no retries",
