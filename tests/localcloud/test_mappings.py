@@ -190,7 +190,7 @@ def test_a_mapping_that_the_functions_role_cannot_serve_is_neither_made_nor_chan
 
     lambda_ = deployment.cloud.client("lambda")
     with pytest.raises(lambda_.exceptions.InvalidParameterValueException, match=message):
-        deployment.map(source, DestinationConfig=destination)
+        deployment.map(source, FunctionName=f"{deployment.name}:$LATEST", DestinationConfig=destination)
     with pytest.raises(lambda_.exceptions.InvalidParameterValueException, match=message):
         deployment.update(uuid, BatchSize=8)
     assert lambda_.get_event_source_mapping(UUID=uuid)["BatchSize"] == 7

@@ -265,6 +265,9 @@ class _Status:
     def well(self, _mapping: str, _where: str) -> None:
         pass
 
+    def invoked(self, _mapping: str, *, failed: bool) -> None:
+        pass
+
     def lost(self, _mapping: str, what: str) -> None:
         if self._life == self._sim.life:
             self._sim.losses.append(what)

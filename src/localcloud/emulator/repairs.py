@@ -6,6 +6,7 @@ REPAIRS = (
     lambda_mappings.stop_stream_pollers,
     lambda_mappings.keep_stream_settings,
     lambda_mappings.refuse_mappings_that_a_role_cannot_serve,
+    lambda_mappings.answer_as_lambda,
     lambda_functions.lose_logs_that_a_role_may_not_write,
     logs.change_keys_of_log_groups,
     kinesis.keep_tags_of_new_streams,

@@ -63,15 +63,18 @@ def claim(folder: Path) -> int:
 
 
 class Heartbeat:
-    """`engine.json`: the process id, the time, and how each mapping fares. Absent until the engine works."""
+    """`engine.json`: the process id, the time, and of each mapping its health and LastProcessingResult.
+
+    It is absent until the engine works.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "engine.json"
         self._path.unlink(missing_ok=True)
 
-    def beat(self, results: dict[str, str]) -> None:
+    def beat(self, mappings: dict[str, str], results: dict[str, str]) -> None:
         """Write the file."""
-        sign = {"pid": os.getpid(), "at": time.time(), "mappings": results}
+        sign = {"pid": os.getpid(), "at": time.time(), "mappings": mappings, "results": results}
         replace(self._path, json.dumps(sign, indent=2) + "\n", durable=False)
 
 

@@ -117,7 +117,9 @@ class Lane:
             invocation = await self._world.invoker.invoke(self._mapping.function_arn, payload)
         except NotInvokedError:
             self._count("FailedInvokeEventCount", count)
+            self._world.status.invoked(self._mapping.uuid, failed=True)
             raise
+        self._world.status.invoked(self._mapping.uuid, failed=invocation.error is not None)
         taken = self._accepted(invocation, batch)
         if taken == count:
             self._world.status.well(self._mapping.uuid, self._where("function"))

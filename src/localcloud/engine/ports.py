@@ -137,13 +137,16 @@ class Metrics(Protocol):
 
 
 class Status(Protocol):
-    """Tells people how mappings fare."""
+    """Reports mapping health to people."""
 
     def problem(self, mapping: str, where: str, what: str) -> None:
         """Something is wrong and goes on being tried. Said again, it is not news."""
 
     def well(self, mapping: str, where: str) -> None:
         """What was wrong there no longer is."""
+
+    def invoked(self, mapping: str, *, failed: bool) -> None:
+        """The function was called, or could not be; `failed` when that, or the function, ended in an error."""
 
     def lost(self, mapping: str, what: str) -> None:
         """Records were discarded, and no destination has them."""
