@@ -19,10 +19,10 @@ CLOUD = "tests/localcloud/test_mappings.py::"
 INVOCATION_RECORD = "tests/unit/localcloud/test_invocation_record.py::"
 DEPLOYED = "tests/integration/test_stream_mappings.py::"
 RIGHTS = "tests/integration/test_least_privilege.py::"
-MAPPING = "tests/unit/localcloud/test_mapping.py::"
+WINDOWS = "tests/simulation/test_windows.py::"
 ANY = f"{HISTORY}test_every_record_is_processed_or_discarded_in_order_whatever_happens"
 
-SAME, CHOSEN, DIFFERS, ABSENT = "as in AWS", "our choice", "differs", "not here"
+SAME, CHOSEN, DIFFERS = "as in AWS", "our choice", "differs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +133,9 @@ SEMANTICS = [
     Semantic("at least once, through crashes of the service", SAME, ANY),
     Semantic(
         "retry counts through crashes of the service",
-        DIFFERS,
-        f"{CLOUD}test_a_killed_engine_loses_nothing",
-        "A batch under retry starts its count anew when the engine restarts or its mapping changes.",
+        CHOSEN,
+        f"{ENGINE}test_the_retry_count_of_a_batch_survives_a_restart",
+        "AWS does not say what a change of a mapping does to them; here they go on.",
     ),
     Semantic(
         "changes of a mapping, a minute or two later",
@@ -200,16 +200,16 @@ SEMANTICS = [
         "The emulator's SizeBytes is 0, its creation times have no fraction, and TTL expiry makes no record.",
     ),
     Semantic(
-        "tumbling windows",
-        ABSENT,
-        f"{CLOUD}test_a_tumbling_window_is_refused_loudly",
-        "A mapping that asks for one is not run, and its problem is told.",
+        "tumbling windows: state, final and early invocations, the end of a shard, partial responses",
+        SAME,
+        f"{WINDOWS}test_a_tumbling_window_carries_its_state_to_its_final_invocation",
+        "A final invocation has no records, and a window closes a second after its time: our choices.",
     ),
     Semantic(
         "enhanced fan-out, stream ARNs of consumers",
-        ABSENT,
-        f"{MAPPING}test_a_consumer_of_enhanced_fan_out_is_refused",
-        "A mapping that asks for one is not run, and its problem is told.",
+        SAME,
+        f"{CLOUD}test_a_consumer_of_enhanced_fan_out_gets_all_records_through_a_split",
+        "That eventSourceARN is the consumer's is our choice.",
     ),
 ]
 

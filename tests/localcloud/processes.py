@@ -19,6 +19,7 @@ class Cloud(LocalCloud):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self._free_port = free_port()
+        self._clients: dict[str, Any] = {}
 
     def begin(self) -> None:
         """Start what is not running."""
@@ -40,6 +41,12 @@ class Cloud(LocalCloud):
             aws_access_key_id=access_key,
             aws_secret_access_key=CREDENTIAL,
         )
+
+    def client_of(self, service: str) -> Any:
+        """The client of a service, always the same one: to make one takes a moment."""
+        if service not in self._clients:
+            self._clients[service] = self.client(service)
+        return self._clients[service]
 
     def kill_engine(self) -> None:
         """SIGKILL."""

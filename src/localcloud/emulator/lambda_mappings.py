@@ -122,6 +122,7 @@ def refuse_mappings_that_a_role_cannot_serve(lambda_svc: Any, iam_evaluator: Any
         "lambda_svc._update_esm",
         "lambda_svc._delete_esm",
         "lambda_svc._esm_response",
+        "lambda_svc._validate_event_source_arn",
     ),
     uses=(
         "lambda_svc._esms",
@@ -145,10 +146,11 @@ def answer_as_lambda(lambda_svc: Any, kinesis: Any, dynamodb: Any, dynamodb_stre
     """Refuse what Lambda refuses, in its words; answer with its defaults, states and last results.
 
     ministack takes a mapping of a stream that does not exist, a second mapping of the same stream and function, any
-    filter and any number; its mappings are Enabled at once and say nothing of their last result.
+    filter and any number, but no consumer of enhanced fan-out. Its mappings are Enabled at once and say nothing of
+    their last result.
     """
     create, respond, list_all = lambda_svc._create_esm, lambda_svc._esm_response, lambda_svc._list_esms
-    get, update = lambda_svc._get_esm, lambda_svc._update_esm
+    get, update, validate = lambda_svc._get_esm, lambda_svc._update_esm, lambda_svc._validate_event_source_arn
     esms = lambda_svc._esms
     results = EngineResults(os.environ.pop(ENGINE_STATUS, ""))
 
@@ -261,6 +263,7 @@ def answer_as_lambda(lambda_svc: Any, kinesis: Any, dynamodb: Any, dynamodb_stre
         _update_esm=update_mapping,
         _delete_esm=delete_mapping,
         _esm_response=esm_response,
+        _validate_event_source_arn=lambda arn: validate(arn.partition("/consumer/")[0]),
     )
 
 

@@ -11,6 +11,7 @@ REPAIRS = (
     logs.change_keys_of_log_groups,
     kinesis.keep_tags_of_new_streams,
     kinesis.keep_closed_shards,
+    kinesis.end_subscriptions_of_closed_shards,
     kinesis.expire_from_the_front,
     iam.authorise_by_arn,
     iam.name_lambdas_actions,

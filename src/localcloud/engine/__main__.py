@@ -17,13 +17,13 @@ import boto3
 from localcloud.engine.aws import (
     AwsDestinations,
     CloudWatchMetrics,
-    FunctionRights,
     LambdaInvoker,
     LambdaMappings,
     Threads,
 )
 from localcloud.engine.folder import FolderCheckpoints, Heartbeat, claim
 from localcloud.engine.ports import World
+from localcloud.engine.rights import FunctionRights
 from localcloud.engine.sources import source
 from localcloud.engine.status import LoggedStatus
 from localcloud.engine.supervisor import ITSELF, Engine
