@@ -160,7 +160,7 @@ class _Host:
         running: dict[int, tuple[Mutant, Path]] = {}
         try:
             while self._waiting or running:
-                while self._waiting and len(running) < (os.cpu_count() or 1):
+                while self._waiting and len(running) < len(os.sched_getaffinity(0)):
                     mutant = self._waiting.pop()
                     tests = self._clean.tests_of(mutant)
                     if not tests:
@@ -322,7 +322,7 @@ class _Picker:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        _limit(5 * self._seconds[item.nodeid] + 5)
+        _limit(4 * self._seconds[item.nodeid] + 2)
         return (yield)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

@@ -4,6 +4,7 @@ tests/mutants.toml names the files to mutate, the tests that must notice, and th
 of a mutant are those that coverage.py saw run its lines, the fastest first.
 """
 
+import ast
 import hashlib
 import json
 import os
@@ -60,13 +61,15 @@ class Config:
 
 
 class Results:
-    """What an earlier run found out, as far as it still holds.
+    """The mutants that earlier runs saw noticed, each as long as its file and the test that noticed it are the same.
 
-    It does while neither the code nor the test that noticed the mutant has changed.
+    A change of other code, or of another test, is not taken into account: --fresh tries every mutant again.
     """
 
     def __init__(self, *, fresh: bool) -> None:
         self._noticed: dict[str, list[str]] = {}
+        self._digests: dict[tuple[str, str], str] = {}
+        self._saved = time.monotonic()
         if not fresh and RESULTS.exists():
             self._noticed = json.loads(RESULTS.read_text())
 
@@ -80,20 +83,40 @@ class Results:
         if verdict.noticed_by is not None:
             self._noticed[verdict.mutant.id] = [verdict.noticed_by, self._digest(verdict.noticed_by)]
 
-    def save(self) -> None:
-        """Write all that is known."""
+    def save(self, *, every: float = 0) -> None:
+        """Write all that is known, unless that was done less than so many seconds ago."""
+        if time.monotonic() - self._saved < every:
+            return
+        self._saved = time.monotonic()
         RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps(self._noticed))
+        unfinished = RESULTS.with_suffix(".new")
+        unfinished.write_text(json.dumps(self._noticed))
+        unfinished.replace(RESULTS)
 
     def _digest(self, test: str) -> str:
-        file = ROOT / test.partition("::")[0]
-        return hashlib.sha256(self._support + (file.read_bytes() if file.is_file() else b"")).hexdigest()
+        file, _, name = test.partition("[")[0].partition("::")
+        if (file, name) not in self._digests:
+            digest = hashlib.sha256(self._support + _source(ROOT / file, name))
+            self._digests[file, name] = digest.hexdigest()
+        return self._digests[file, name]
 
     @cached_property
     def _support(self) -> bytes:
-        files = sorted(path for part in ("src", "scripts", "tests") for path in (ROOT / part).rglob("*.py"))
-        files = [ROOT / "requirements.txt", *(path for path in files if not path.name.startswith("test_"))]
-        return b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)
+        files = sorted(path for path in (ROOT / "tests").rglob("*.py") if not path.name.startswith("test_"))
+        return b"".join(hashlib.sha256(path.read_bytes()).digest() for path in [ROOT / "requirements.txt", *files])
+
+
+def _source(file: Path, test: str) -> bytes:
+    """Return what a file of tests consists of, without its tests other than this one."""
+    if not file.is_file():
+        return b""
+    module = ast.parse(file.read_text())
+    module.body = [
+        each
+        for each in module.body
+        if not isinstance(each, ast.FunctionDef) or not each.name.startswith("test_") or each.name == test
+    ]
+    return ast.dump(module).encode()
 
 
 def main(
@@ -118,6 +141,7 @@ def main(
                 every = [each for each in sampled(every, sample) if not equivalents.reason(each)]
             every += made_by_hand
             clean = runs.result()
+            typer.echo(f"{len(every)} mutants. The tests took {time.monotonic() - started:.0f} s without any fault.")
         finally:
             runs.end()
         results = Results(fresh=fresh or sample > 0)
@@ -127,6 +151,8 @@ def main(
             def tell(verdict: Verdict) -> None:
                 if verdict.noticed_by is not None:
                     results.keep(verdict)
+                    if not sample:
+                        results.save(every=30)
                 else:
                     survivors.append(verdict.mutant)
                     if not equivalents.reason(verdict.mutant):

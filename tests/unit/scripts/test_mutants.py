@@ -221,7 +221,8 @@ def test_what_was_noticed_is_known_until_the_test_that_noticed_it_changes(
     (tmp_path / "requirements.txt").touch()
     test = tmp_path / "tests" / "test_some.py"
     test.parent.mkdir()
-    test.write_text("one")
+    helper, one, other = "LIMIT = 1\n", "def test():\n    assert LIMIT\n", "def test_other():\n    pass\n"
+    test.write_text(helper + one)
     noticed, survivor = Verdict(mutant(), "tests/test_some.py::test"), Verdict(mutant(now="c"), None)
     results = Results(fresh=False)
     for each in noticed, survivor:
@@ -232,5 +233,8 @@ def test_what_was_noticed_is_known_until_the_test_that_noticed_it_changes(
     assert not Results(fresh=False).knows(survivor.mutant)
     assert not Results(fresh=True).knows(noticed.mutant)
 
-    test.write_text("two")
-    assert not Results(fresh=False).knows(noticed.mutant)
+    test.write_text(other + helper + one)
+    assert Results(fresh=False).knows(noticed.mutant)
+    for changed in helper + one.replace("assert", "assert not"), helper.replace("1", "2") + one, other:
+        test.write_text(changed)
+        assert not Results(fresh=False).knows(noticed.mutant)
