@@ -254,7 +254,7 @@ def _noticed_by(code: int, log: Path) -> str | None:
     if code == 0:
         return None
     if code < 0:
-        return "it took too long"
+        return "it waited for too long" if code == -signal.SIGALRM else "it worked for too long"
     text = log.read_text()
     if code not in _NOTICED:
         raise UserError(f"pytest exited {code}, which shows nothing.\n{text}")
@@ -331,9 +331,12 @@ class _Picker:
 
 
 def _limit(seconds: float) -> None:
-    """Let the system end this process after so much work, or when it has waited for ten times as long."""
+    """Let the system end this process after so much work, or when it has waited for thirty times as long.
+
+    A process that waits for a processor must not be taken for one that waits for ever.
+    """
     signal.setitimer(signal.ITIMER_PROF, seconds)
-    signal.setitimer(signal.ITIMER_REAL, 10 * seconds)
+    signal.setitimer(signal.ITIMER_REAL, 30 * seconds)
 
 
 def _forget() -> None:
