@@ -10,6 +10,7 @@ import importlib.util
 import io
 import json
 import os
+import re
 import resource
 import signal
 import sys
@@ -17,7 +18,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from inspect import CO_OPTIMIZED, unwrap
@@ -52,10 +53,15 @@ class CleanRun:
     """By file and line, the tests that run it; "" for what is run by an import."""
 
     def tests_of(self, mutant: Mutant) -> list[str]:
-        """The tests that can notice a mutant, the fastest first."""
+        """Return the tests that can notice a mutant, the fastest first.
+
+        What an import sets, a constant above all, is used by tests that run no other line of its file.
+        """
         tests = self._contexts(mutant)
         if "" in tests or not tests:
             tests = {test for each in self.lines.get(str(mutant.file), {}).values() for test in each}
+            named = re.compile(rf"\b{mutant.file.stem}\b")
+            tests |= {test for test in self.seconds if named.search(_text(test.partition("::")[0]))}
         return sorted(tests - {""}, key=lambda test: (self.seconds[test], test))
 
     def is_imported(self, mutant: Mutant) -> bool:
@@ -328,6 +334,12 @@ class _Picker:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
             os.write(1, f"noticed by {report.nodeid}\n".encode())
+
+
+@cache
+def _text(file: str) -> str:
+    path = ROOT / file
+    return path.read_text() if path.is_file() else ""
 
 
 def _limit(seconds: float) -> None:

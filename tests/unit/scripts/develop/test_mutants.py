@@ -100,6 +100,15 @@ def test_the_tests_of_a_mutant_are_those_that_run_its_lines_the_fastest_first() 
     assert clean.tests_of(mutant(file=Path("unknown.py"))) == []
 
 
+def test_a_constant_is_tested_by_what_names_its_module_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scripts.develop.mutant_runs.ROOT", tmp_path)
+    (tmp_path / "test_a.py").write_text("from handlers import some")
+    (tmp_path / "test_b.py").write_text("from handlers import something")
+    clean = CleanRun({"test_a.py::test": 1, "test_b.py::test": 1}, {str(FILE): {1: [""], 2: []}})
+
+    assert clean.tests_of(mutant(line=1)) == ["test_a.py::test"]
+
+
 SOURCE = """
 from functools import cached_property, lru_cache
 
