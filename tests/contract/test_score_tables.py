@@ -14,7 +14,7 @@ from handlers.aggregate_scores_by_user.change import Change
 from handlers.aggregate_scores_by_user.ledger import Entry
 from scripts.reconcile.judgement import Pair, read_entry
 from scripts.reconcile.snapshot import Snapshot, Suspect
-from scripts.reconcile.tables import DynamoDBScoreTables, Item, ScoreTables, Table, Throttle
+from scripts.reconcile.tables import READ_ITEMS, DynamoDBScoreTables, Item, ScoreTables, Table, Throttle
 from tests.fakes.score_tables import InMemoryScoreTables, OpenLedger
 from tests.fakes.stream import NOW, SourceTable, score_image
 
@@ -203,7 +203,15 @@ def test_a_record_with_any_number_as_its_key_is_read_and_mended(stored: Tables, 
     assert stored.tables.mend(record_id, item, Entry("label#1", None, Decimal(0)))
     (_, item) = stored.tables.read([record_id])[record_id]
     assert item is not None
-    assert item["Version"] == {"S": "label#1"}
+    assert (item["Version"], item["ExpiresAt"]) == ({"S": "label#1"}, {"N": "1"}), "a tombstone expires"
+
+
+def test_as_many_records_as_one_read_takes_can_be_read_with_their_entries(stored: Tables) -> None:
+    ids = [str(each) for each in range(1, READ_ITEMS + 1)]
+
+    read = stored.tables.read(ids)
+
+    assert read == {each: (RECORDS.get(each), ENTRY_ITEM if each == "1" else None) for each in ids}
 
 
 def _with(item: Item, attribute: str, value: Any) -> Item:
