@@ -159,7 +159,7 @@ def main(
                         typer.echo(f"SURVIVED  {verdict.mutant}\n{_entry(verdict.mutant)}")
                 advance()
 
-            unknown = [mutant for mutant in every if not results.knows(mutant)]
+            unknown = sorted((mutant for mutant in every if not results.knows(mutant)), key=_rank)
             for _ in range(len(every) - len(unknown)):
                 advance()
             try:
@@ -177,7 +177,7 @@ def main(
 def sampled(every: Sequence[Mutant], number: int) -> list[Mutant]:
     """So many of them, spread over the files as the mutants are, at least one of each.
 
-    A mutant's own digest decides, so the choice changes only where the code does, and is no better than random.
+    The choice changes only where the code does.
     """
     by_file: dict[Path, list[Mutant]] = {}
     for mutant in every:
@@ -185,8 +185,13 @@ def sampled(every: Sequence[Mutant], number: int) -> list[Mutant]:
     chosen: list[Mutant] = []
     for of_file in by_file.values():
         share = max(1, round(number * len(of_file) / len(every)))
-        chosen += sorted(of_file, key=lambda mutant: hashlib.sha256(repr(_key(mutant)).encode()).digest())[:share]
+        chosen += sorted(of_file, key=_rank)[:share]
     return chosen
+
+
+def _rank(mutant: Mutant) -> bytes:
+    """Sort mutants as if at random, the same way every time: what an interrupted run has tried is a fair sample."""
+    return hashlib.sha256(repr(_key(mutant)).encode()).digest()
 
 
 class Equivalents:
