@@ -59,6 +59,11 @@ class Config:
         found = {path.relative_to(ROOT) for pattern in self.files for path in ROOT.glob(pattern)}
         return sorted(path for path in found if path.suffix == ".py")
 
+    @property
+    def changed_files(self) -> list[Path]:
+        """These files, and those that only have mutants made by hand."""
+        return sorted({*self.paths, *(Path(entry["file"]) for entry in self.by_hand)})
+
 
 class Results:
     """The mutants that earlier runs saw noticed, each as long as its file and the test that noticed it are the same.
@@ -128,14 +133,19 @@ def main(
     started = time.monotonic()
     config = Config.read()
     os.environ["HISTORIES"] = str(config.histories)
-    paths = [path for path in config.paths if any(part in str(path) for part in only.split(","))]
-    if not paths:
+
+    def is_wanted(file: Path) -> bool:
+        return any(part in str(file) for part in only.split(","))
+
+    paths = [path for path in config.paths if is_wanted(path)]
+    by_hand_entries = [entry for entry in config.by_hand if is_wanted(Path(entry["file"]))]
+    if not paths and not by_hand_entries:
         raise UserError(f"No file that is mutated has {only!r} in its path: {CONFIG.relative_to(ROOT)}")
     with TemporaryDirectory() as directory:
-        runs = CleanRuns(config.test_files, config.paths, Path(directory))
+        runs = CleanRuns(config.test_files, config.changed_files, Path(directory))
         try:
             every = [mutant for path in paths for mutant in mutants(path, (ROOT / path).read_text())]
-            made_by_hand = [_by_hand(entry) for entry in config.by_hand if Path(entry["file"]) in paths]
+            made_by_hand = [_by_hand(entry) for entry in by_hand_entries]
             equivalents = Equivalents(config.equivalent, every)
             if sample:
                 every = [each for each in sampled(every, sample) if not equivalents.reason(each)]
