@@ -157,7 +157,7 @@ mutants: $(VENV) ## Break the code, one fault at a time, and fail when no test n
 	@PYTHONHASHSEED=0 $(RUN) scripts mutants $(call options,ONLY) $(call flags,FRESH)
 
 mutants-quick: $(VENV) ## Try a fixed sample of the mutants, as CI does
-	@PYTHONHASHSEED=0 $(RUN) scripts mutants --sample 60
+	@PYTHONHASHSEED=0 $(RUN) scripts mutants --sample 40
 
 bench: $(VENV) terraform-ready package ## Measure us beside what one would pick instead, for docs/performance.md (ONLY=rates,memory)
 	@$(RUN) bench $(call options,ONLY)
