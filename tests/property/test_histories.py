@@ -31,7 +31,7 @@ DAY = 24 * 60 * 60
 FAR_APART = ["1E+60", "-1E+60"]
 """Scores that fit no total together with others, since 38 digits do not reach from one to the other."""
 
-record_ids = st.integers(1, 4)
+record_ids = st.integers(1, 6)
 users = st.sampled_from(["ann", "bob", "cid"])
 scores = st.sampled_from(["0", "1", "-2", "0.1", "12345678901234567890.12345678901234567", NEW_SPELLING])
 any_scores = st.one_of(scores, scores, st.sampled_from(FAR_APART))
