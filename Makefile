@@ -162,7 +162,7 @@ mutants-quick: $(VENV) ## Try a fixed sample of the mutants, as CI does
 bench: $(VENV) terraform-ready package ## Measure us beside what one would pick instead, for docs/performance.md (ONLY=rates,memory)
 	@$(RUN) bench $(call options,ONLY)
 
-bench-quick: $(VENV) package ## Fail when requests, write units, imports or CPU ratios are not what they were
+bench-quick: $(VENV) package ## Fail when requests, units, imports or calls are more than they were: counts, which no noise changes
 	@$(RUN) bench --quick
 
 docs: $(VENV) ## Write what the docs have from the code: the modules' tables, and docs/local-cloud-parity.md

@@ -135,6 +135,58 @@ def test_a_redelivered_batch_changes_nothing(function: Function, ledger: InMemor
     assert ledger.totals == totals == {"bob": (Decimal(5), 1)}
 
 
+def test_a_redelivered_batch_of_inserts_pays_for_one_failed_transaction_and_reads_the_rest(
+    function: Function, ledger: InMemoryLedger
+) -> None:
+    batch = [insert(i, i, "ann", "1") for i in range(1, 496)]
+    function.invoke(batch)
+    totals, written = dict(ledger.totals), ledger.write_units
+
+    assert function.invoke(batch) == DONE
+
+    assert (ledger.write_units - written, ledger.read_units) == (2 * 100, 4 * 99)
+    assert ledger.totals == totals == {"ann": (Decimal(495), 495)}
+
+
+def test_new_inserts_behind_a_redelivered_one_are_read_and_then_counted(
+    function: Function, ledger: InMemoryLedger
+) -> None:
+    function.invoke([insert(1, 1, "ann", "1")])
+
+    assert function.invoke([insert(i, i, "ann", "1") for i in range(1, 300)]) == DONE
+
+    assert ledger.totals == {"ann": (Decimal(299), 299)}
+    assert ledger.requests == 1 + 5, "one failed, then what is left of its records, and three full ones"
+    assert ledger.read_units == 299 - 99
+
+
+def test_an_update_that_another_copy_was_faster_with_says_nothing_of_inserts(
+    function: Function, ledger: InMemoryLedger
+) -> None:
+    function.invoke([insert(1, 1, "ann", "1")])
+    newer = Entry(f"{LABEL}#{3:0>40}", "ann", Decimal(1))
+    ledger.before = lambda _: ledger.entries.update({"1": newer})
+
+    assert function.invoke([modify(1, 2, "ann", "2"), *(insert(i, i, "ann", "1") for i in range(4, 200))]) == DONE
+
+    assert ledger.read_units == 1
+    assert ledger.totals == {"ann": (Decimal(197), 197)}
+
+
+def test_inserts_that_cannot_be_read_after_all_are_reported(function: Function, ledger: InMemoryLedger) -> None:
+    batch = [insert(i, i, "ann", "1") for i in range(1, 200)]
+    function.invoke(batch)
+
+    def refuse() -> None:
+        raise RefusedError("AccessDeniedException")
+
+    ledger.before_read = refuse
+    response = function.invoke(batch)
+
+    assert response["batchItemFailures"]
+    assert ledger.totals == {"ann": (Decimal(199), 199)}
+
+
 def test_a_batch_cut_differently_counts_only_what_is_new(function: Function, ledger: InMemoryLedger) -> None:
     batch = [insert(i, i, "ann", "1") for i in range(1, 200)]
     function.invoke(batch[:70])
