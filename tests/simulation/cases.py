@@ -241,7 +241,7 @@ CASES = [
     ),
     Case(
         "a batch that is too old when it is read is discarded, and counts one invocation",
-        "trace: test_kinesis_maximum_record_age_exceeded[expire-before-ingestion]",
+        localstack("test_kinesis_maximum_record_age_exceeded[expire-before-ingestion]"),
         {"MaximumRecordAgeInSeconds": 60, "MaximumRetryAttempts": 0, "DestinationConfig": S3},
         [(-61.0, "a1"), (1.0, "a2")],
         invoked=[["a2"]],
