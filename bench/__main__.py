@@ -1,5 +1,6 @@
 """Measure: `make bench [ONLY=<benchmark,...>]`, `make bench-quick`."""
 
+import sys
 import time
 from collections.abc import Callable
 
@@ -7,7 +8,7 @@ import typer
 
 from bench import cold_start, deploying, engine, ingesting, plots, records, report, scaling, verdicts, writing
 from bench.measuring import Findings, Row
-from scripts.command import UserError, run
+from scripts.cli import UserError, run
 
 BENCHMARKS: dict[str, Callable[[], Findings]] = {
     "cold-start": cold_start.measure,
@@ -67,4 +68,4 @@ def _line(row: Row) -> str:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, "python -m bench", sys.argv[1:])

@@ -12,7 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.cloud import CREDENTIAL, HOST, REGION, LocalCloud
-from scripts.command import UserError
+from scripts.cli import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 TERRAFORM = ROOT / "terraform"

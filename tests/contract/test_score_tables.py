@@ -12,9 +12,9 @@ import pytest
 
 from handlers.aggregate_scores_by_user.change import Change
 from handlers.aggregate_scores_by_user.ledger import Entry
-from scripts.judgement import Pair, read_entry
-from scripts.score_tables import DynamoDBScoreTables, Item, ScoreTables, Table, Throttle
-from scripts.snapshot import Snapshot, Suspect
+from scripts.reconcile.judgement import Pair, read_entry
+from scripts.reconcile.snapshot import Snapshot, Suspect
+from scripts.reconcile.tables import DynamoDBScoreTables, Item, ScoreTables, Table, Throttle
 from tests.fakes.score_tables import InMemoryScoreTables, OpenLedger
 from tests.fakes.stream import NOW, SourceTable, score_image
 

@@ -8,9 +8,9 @@ from handlers.aggregate_scores_by_user.dynamodb import parse_entry
 from handlers.aggregate_scores_by_user.ledger import DAMAGED, Entry, OutdatedError, Transaction, UncountableError
 from handlers.shared import decimals
 from handlers.shared.retrying import Patience
-from scripts.reconciliation import Reconciliation
-from scripts.score_tables import Item, Page, Table
-from scripts.snapshot import Snapshot
+from scripts.reconcile.reconciliation import Reconciliation
+from scripts.reconcile.snapshot import Snapshot
+from scripts.reconcile.tables import Item, Page, Table
 from tests.fakes.invocation import ShuffledWorkers
 from tests.fakes.ledger import InMemoryLedger
 from tests.fakes.stream import ARN, SourceTable

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from python_terraform import IsNotFlagged, Terraform, TerraformCommandError
 
-from scripts import state_bucket
+from scripts.deploy import state_bucket
 from scripts.stage import LOCAL, ROOT, TERRAFORM, Stage, resolve
 from tests.waiting import free_port
 
@@ -138,7 +138,7 @@ class System:
     def start(self, name: str, *arguments: str) -> "subprocess.Popen[str]":
         """Start a command of scripts/ on this system."""
         return subprocess.Popen(
-            [sys.executable, "-m", f"scripts.{name}", *arguments],
+            [sys.executable, "-m", "scripts", name, *arguments],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": "src"},
             stdin=subprocess.PIPE,

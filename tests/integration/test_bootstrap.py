@@ -23,11 +23,11 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from scripts import bootstrapped, state_bucket
-from scripts.bootstrap import Trust, bootstrap
-from scripts.command import UserError
-from scripts.deployed import Deployed
-from scripts.reconcile import reconcile
+from scripts.cli import UserError
+from scripts.deploy import bootstrapped, state_bucket
+from scripts.deploy.bootstrap import Trust, bootstrap
+from scripts.deployment import Deployed
+from scripts.reconcile.reconcile import reconcile
 from scripts.stage import ROOT, Stage
 from tests.integration.deployment import Deployment, local_stage
 from tests.policy import provider_calls

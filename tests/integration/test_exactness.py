@@ -81,6 +81,20 @@ def delivered_records(system: System) -> list[dict[str, Any]]:
     return records
 
 
+def parked_records(system: System, users: str) -> list[dict[str, Any]]:
+    """Return the objects of parked records whose users' names begin with `users`; other tests park theirs beside."""
+    s3, bucket = boto3.client("s3"), system.outputs["failure_bucket"]
+    prefix = f"parked/{system.function('AggregateScoresByUser')}/"
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    keys = [each["Key"] for page in pages for each in page.get("Contents", [])]
+    parked = [json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in keys]
+    return [each for each in parked if _username(each["payload"]["Records"][0]).startswith(users)]
+
+
+def _username(record: dict[str, Any]) -> str:
+    return str(record["dynamodb"].get("NewImage", {}).get("Username", {}).get("S", ""))
+
+
 def invoke(system: System, records: list[dict[str, Any]]) -> Any:
     """The response of AggregateScoresByUser to these records."""
     answer = boto3.client("lambda").invoke(
@@ -136,14 +150,7 @@ def test_records_that_cannot_be_counted_are_parked_with_their_payload_and_the_re
     players.put(4, "eve", Score=4)
 
     eventually(lambda: players.totals() == {"poison eve": (5, 2)}, what="the total of the other records")
-    s3 = boto3.client("s3")
-    bucket, prefix = system.outputs["failure_bucket"], f"parked/{system.function('AggregateScoresByUser')}/"
-
-    def keys() -> list[str]:
-        return [each["Key"] for each in s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])]
-
-    eventually(lambda: len(keys()) == 2, what="two parked records")
-    parked = [json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in keys()]
+    parked = eventually(lambda: found if len(found := parked_records(system, "poison ")) == 2 else None, "two records")
     assert sorted(
         (each["reason"], each["payload"]["Records"][0]["dynamodb"]["NewImage"]["RecordID"]["N"]) for each in parked
     ) == [
@@ -157,16 +164,10 @@ def test_concurrent_replays_of_a_parked_record_count_it_once(system: System) -> 
     players, trials = Players(system, "replays", 6000), 25
     for trial in range(trials):
         players.put(trial, f"user {trial}", Score="seven")
-    bucket, prefix = system.outputs["failure_bucket"], f"parked/{system.function('AggregateScoresByUser')}/"
-
-    def parked() -> list[dict[str, Any]]:
-        s3 = boto3.client("s3")
-        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        objects = [s3.get_object(Bucket=bucket, Key=each["Key"]) for page in pages for each in page.get("Contents", [])]
-        records = [record for each in objects for record in json.loads(each["Body"].read())["payload"]["Records"]]
-        return [each for each in records if each["dynamodb"]["NewImage"]["Username"]["S"].startswith("replays ")]
-
-    records = eventually(lambda: found if len(found := parked()) == trials else None, what="the parked records")
+    parked = eventually(
+        lambda: found if len(found := parked_records(system, "replays ")) == trials else None, "records"
+    )
+    records = [each["payload"]["Records"][0] for each in parked]
     # As a newer release would read them: four times at once, as when two people redrive twice.
     for record in records:
         record["dynamodb"]["NewImage"]["Score"] = {"N": "7"}

@@ -13,7 +13,7 @@ from typing import Any
 import boto3
 import pytest
 
-from scripts.smoke import RECORD_ID, USERNAME
+from scripts.deploy.smoke import RECORD_ID, USERNAME
 from scripts.stage import ROOT
 from tests.integration.deployment import System
 from tests.integration.shell import Shell

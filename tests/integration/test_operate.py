@@ -11,7 +11,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from scripts.put_scores import Write, writes
+from scripts.traffic.put_scores import Write, writes
 from tests.integration.deployment import System
 from tests.waiting import eventually
 

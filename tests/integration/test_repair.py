@@ -15,7 +15,7 @@ import boto3
 import pytest
 
 from handlers.shared.parking import parked_document, parked_key
-from scripts.invoke import EVENTS
+from scripts.traffic.invoke import EVENTS
 from tests.fakes.discarded import dynamodb_invocation_record
 from tests.integration.deployment import System
 from tests.integration.test_exactness import Players, delivered_records

@@ -10,7 +10,7 @@ import boto3
 from tests.integration.deployment import System
 from tests.waiting import eventually
 
-EVENTS = Path(__file__).resolve().parents[2] / "scripts" / "events"
+EVENTS = Path(__file__).resolve().parents[2] / "scripts" / "traffic" / "events"
 
 
 def total(system: System, username: str) -> dict[str, Any] | None:

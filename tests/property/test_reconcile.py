@@ -22,10 +22,10 @@ from handlers.shared import aws, decimals, usernames
 from handlers.shared.errors import PoisonRecordError, RetryableError
 from handlers.shared.retrying import Patience
 from handlers.shared.workers import Threads
-from scripts.judgement import Judgement, Verdict
-from scripts.reconciliation import Reconciliation
-from scripts.score_tables import DynamoDBScoreTables, Item, Table, Throttle
-from scripts.snapshot import Snapshot
+from scripts.reconcile.judgement import Judgement, Verdict
+from scripts.reconcile.reconciliation import Reconciliation
+from scripts.reconcile.snapshot import Snapshot
+from scripts.reconcile.tables import DynamoDBScoreTables, Item, Table, Throttle
 from tests.fakes.invocation import Function, InMemoryParking
 from tests.fakes.score_tables import InMemoryScoreTables, OpenLedger, reconciliation
 from tests.fakes.stream import ARN, SourceTable, score_image

@@ -156,7 +156,7 @@ RESPONSES = [
         ["a2"],
     ),
 ]
-"""What responses mean, for the engine and for a redrive alike: tests/unit/scripts/test_redrive.py."""
+"""What responses mean, for the engine and for a redrive alike: tests/unit/scripts/failures/test_redrive.py."""
 
 CASES = [
     Case(

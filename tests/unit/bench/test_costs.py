@@ -9,8 +9,8 @@ import pytest
 
 from bench import costs
 from handlers.process_kinesis_records.ingestion import Outcome
-from scripts import reconcile
-from scripts.docs import BEGIN, SIZING
+from scripts.develop.docs import BEGIN, SIZING
+from scripts.reconcile import reconcile
 from scripts.stage import TERRAFORM
 from tests.fakes.invocation import Function, InMemoryParking
 from tests.fakes.ledger import InMemoryLedger

@@ -19,7 +19,7 @@ from handlers.shared.lambda_types import KinesisEvent, LambdaContext
 from tests.property.strategies import nested
 
 STREAM = "arn:aws:kinesis:us-east-1:123456789012:stream/Demo-Stream"
-EVENTS = Path(__file__).resolve().parents[3] / "scripts" / "events"
+EVENTS = Path(__file__).resolve().parents[3] / "scripts" / "traffic" / "events"
 
 
 def event_of(*data: str) -> KinesisEvent:
