@@ -1,5 +1,5 @@
 # The one interface of this repository: `make` lists what it can do.
-# Settings: STAGE=local|dev|prod, LOCAL_PORT=4566, CONFIRM=<stage>, TF_PLUGIN_DIR=<provider mirror>,
+# Settings: STAGE=<stage of terraform/stages>, LOCAL_PORT=4566, CONFIRM=<stage>, TF_PLUGIN_DIR=<provider mirror>,
 # ARGS=<more arguments for pytest>, and those that a target's help line names.
 
 SHELL := bash
@@ -14,7 +14,11 @@ export LOCAL_PORT LOCAL_DIR STATE_BUCKET
 VENV := .venv/.ready
 RUN := PYTHONPATH=src .venv/bin/python -m
 JSON_FLAG := $(if $(JSON),--json)
-FUNCTIONS := ProcessKinesisRecords AggregateScoresByUser
+# ProcessKinesisRecords is the code in src/handlers/process_kinesis_records.
+FUNCTIONS := $(shell ls -d src/handlers/*/handler.py | awk -F/ '{ \
+	words = split($$3, word, "_"); name = ""; \
+	for (i = 1; i <= words; i++) name = name toupper(substr(word[i], 1, 1)) substr(word[i], 2); \
+	print name }')
 PACKAGES := $(FUNCTIONS:%=build/%.zip)
 
 # The settings among these that are set, as a command's options.

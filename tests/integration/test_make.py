@@ -111,7 +111,7 @@ def test_a_stage_lives_through_interrupts_repeats_and_its_destruction(shell: She
     code, output = shell.make("drift")
     assert code == 2, output
     drifted = [line for line in output.splitlines() if line.startswith("  module.")]
-    assert drifted == ["  module.aggregate_scores_by_user.aws_lambda_function.this: environment, memory_size"]
+    assert drifted == ['  module.function["AggregateScoresByUser"].aws_lambda_function.this: environment, memory_size']
 
     code, output = shell.make("destroy")
     assert code == 0, output

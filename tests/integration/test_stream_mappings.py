@@ -74,10 +74,10 @@ def small_mapping(system: System) -> Iterator[None]:
     """Terraform gives ProcessKinesisRecords batches of at most four records, and failing ones one retry."""
     try:
         mapping = {"batch_size": 4, "maximum_retry_attempts": 1}
-        system.deployment.apply(process_kinesis_records={"mapping": mapping})
+        system.deployment.apply(functions={PROCESS: {"mapping": mapping}})
         yield
     finally:
-        system.deployment.apply(process_kinesis_records={})
+        system.deployment.apply(functions={})
 
 
 def errors(system: System) -> str:
