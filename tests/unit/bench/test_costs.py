@@ -54,7 +54,7 @@ def test_the_documents_sums_are_those_of_the_table() -> None:
 def test_alarms_are_counted_by_function_mapping_table_and_operation(terraform: Path) -> None:
     before = costs.alarms(None, terraform)
 
-    replace(terraform / "main.tf", 'operations = ["PutItem"]', 'operations = ["PutItem", "UpdateItem"]')
+    replace(terraform / "main.tf", 'operations       = ["PutItem"]', 'operations       = ["PutItem", "UpdateItem"]')
 
     assert costs.alarms(None, terraform) == before + 1
     assert costs.alarms(["function-errors", "batches-given-up"], terraform) == 4
