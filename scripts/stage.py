@@ -5,9 +5,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import boto3
+import typer
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -19,6 +20,15 @@ TERRAFORM = ROOT / "terraform"
 LOCAL = "local"
 _LOCAL_PORT = 4566
 _LOOPBACK = re.compile(r"http://127\.0\.0\.1:\d+")
+
+
+def stages() -> list[str]:
+    """The names of the stages, sorted: each has a file of its name in terraform/stages."""
+    return sorted(file.stem for file in (TERRAFORM / "stages").glob("*.tfvars"))
+
+
+StageName = Annotated[str, typer.Option("--stage", help=f"one of {', '.join(stages())}")]
+"""The option of every command that looks at a stage."""
 
 
 @dataclass(frozen=True)
@@ -129,9 +139,9 @@ def resolve(name: str, ambient: Mapping[str, str]) -> Stage:
 
     Raises UserError for an unknown stage, a region that is not set, or an endpoint where AWS is meant.
     """
-    stages = sorted(file.stem for file in (TERRAFORM / "stages").glob("*.tfvars"))
-    if name not in stages:
-        raise UserError(f"There is no stage {name!r}. Choose one of {', '.join(stages)}: STAGE={stages[0]}")
+    known = stages()
+    if name not in known:
+        raise UserError(f"There is no stage {name!r}. Choose one of {', '.join(known)}: STAGE={known[0]}")
     folder = Path(ambient.get("LOCAL_DIR") or ROOT / ".local").resolve()
     if name == LOCAL:
         return Stage(name, REGION, _local_endpoint(ambient, folder), folder)
