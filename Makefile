@@ -42,7 +42,7 @@ endif
 endif
 
 ##@ Run it
-.PHONY: bootstrap deploy plan drift admit smoke rollback destroy output env
+.PHONY: bootstrap deploy plan drift admit github-stages smoke rollback destroy output env
 bootstrap: $(VENV) terraform-ready ## Prepare an AWS account for a stage (GITHUB=<repository> CONFIRM=<account>; docs/ci.md)
 	@$(RUN) scripts bootstrap --stage "$(STAGE)" $(call options,GITHUB OIDC_PROVIDER PULL_REQUESTS CONFIRM)
 
@@ -57,6 +57,9 @@ drift: $(VENV) terraform-ready package ## Fail when something deployed was chang
 
 admit: $(VENV) ## Fail unless GitHub's CI passed for a commit of main, and dev has it (COMMIT=<sha>; for deploy-prod.yml)
 	@$(RUN) scripts admit --commit "$(COMMIT)"
+
+github-stages: ## Print the stages that the repository's VARIABLES have roles for (for nightly.yml)
+	@$(PYTHON) -m scripts.deploy.github_stages
 
 smoke: $(VENV) ## Send one score through a stage and see its total, as deploy does in the end
 	@$(RUN) scripts smoke --stage "$(STAGE)"
