@@ -3,16 +3,37 @@
 import os
 import signal
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import botocore.session
 import pytest
+from botocore.loaders import create_loader
 
 from scripts.stage import LOCAL
 from tests import waiting
 
 if TYPE_CHECKING:
     from tests.integration.deployment import System
+
+# Otherwise every session reads the services' models again, which takes longer than most tests do.
+botocore.session.create_loader = cache(create_loader)
+
+
+@pytest.fixture(autouse=True)
+def _environment_is_left_as_it_was() -> Iterator[None]:
+    """Blame the test that changes the environment for good, rather than a later one of the same process."""
+    before = dict(os.environ)
+    yield
+    after = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    before.pop("PYTEST_CURRENT_TEST", None)
+    changed = sorted(name for name in before | after if before.get(name) != after.get(name))
+    os.environ.update({name: before[name] for name in changed if name in before})
+    for name in changed:
+        if name not in before:
+            del os.environ[name]
+    assert changed == [], "left changed in the environment"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,21 +50,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "parity(line, ...): the lines of the parity report that the test observes")
     if config.getoption("--stage") != LOCAL:
         waiting.be_patient(waiting.AWS)
-
-
-@pytest.fixture(autouse=True)
-def _environment_is_left_as_it_was() -> Iterator[None]:
-    """Blame the test that changes the environment for good, rather than a later one of the same process."""
-    before = dict(os.environ)
-    yield
-    after = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
-    before.pop("PYTEST_CURRENT_TEST", None)
-    changed = sorted(name for name in before | after if before.get(name) != after.get(name))
-    os.environ.update({name: before[name] for name in changed if name in before})
-    for name in changed:
-        if name not in before:
-            del os.environ[name]
-    assert changed == [], "left changed in the environment"
 
 
 @pytest.fixture(scope="session", autouse=True)

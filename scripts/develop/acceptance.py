@@ -179,7 +179,7 @@ def remove_probes(prefix: str) -> None:
 
 
 def _remove_monitoring(prefix: str) -> None:
-    """Delete a trial's alarms, dashboard, topic and key, which no plan takes into the state: AWS lets them be made again."""
+    """Delete a trial's alarms, dashboard, topic and key, which no plan takes over: AWS lets them be made again."""
     cloudwatch, name = boto3.client("cloudwatch"), f"{prefix}game-scores"
     alarms = [each for each in _named("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName") if _is(each, name)]
     if alarms:

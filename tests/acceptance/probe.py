@@ -102,13 +102,14 @@ class Probe:
         }
         role = self._iam.create_role(RoleName=self.name, AssumeRolePolicyDocument=policy(trust))["Role"]["Arn"]
         self._permit("Allow", "kinesis:*", "dynamodb:*", "s3:*", "sns:*", "sqs:*", "logs:*")
+        self.code = package({"function.py": FUNCTION, "behaviour.py": BEHAVIOUR})
         self.function_arn = self._once_the_role_is_known(
             lambda: self._lambda.create_function(
                 FunctionName=self.name,
                 Runtime="python3.11",
                 Role=role,
                 Handler="function.handler",
-                Code={"ZipFile": package({"function.py": FUNCTION, "behaviour.py": BEHAVIOUR})},
+                Code={"ZipFile": self.code},
                 Timeout=10,
                 Environment={"Variables": {"SEEN": self.queue, "BEHAVIOUR": json.dumps(asdict(function))}},
             )
@@ -187,8 +188,19 @@ class Probe:
             lambda: self._lambda.create_event_source_mapping(FunctionName=self.name, EventSourceArn=source, **settings)
         )
 
+    def settled(self, uuid: str) -> dict[str, Any]:
+        """Return a mapping once its last change has ended: until then Lambda refuses another."""
+        passing = ("Creating", "Enabling", "Disabling", "Updating")
+
+        def mapping() -> dict[str, Any]:
+            return dict(self._lambda.get_event_source_mapping(UUID=uuid))
+
+        eventually(lambda: mapping()["State"] not in passing, "the mapping settles")
+        return mapping()
+
     def update(self, uuid: str, **settings: Any) -> None:
         """Change a mapping."""
+        self.settled(uuid)
         self._lambda.update_event_source_mapping(UUID=uuid, **settings)
 
     def put(self, *texts: str, key: str = "one") -> None:
@@ -232,7 +244,9 @@ class Probe:
     def delete_mappings(self) -> None:
         """Leave nothing that is polled."""
         for mapping in self._lambda.list_event_source_mappings(FunctionName=self.name)["EventSourceMappings"]:
-            self._lambda.delete_event_source_mapping(UUID=mapping["UUID"])
+            if mapping["State"] != "Deleting":
+                self.settled(mapping["UUID"])
+                self._lambda.delete_event_source_mapping(UUID=mapping["UUID"])
 
 
 def policy(*statements: dict[str, Any]) -> str:

@@ -5,8 +5,9 @@ from uuid import uuid4
 
 import pytest
 
-from tests.acceptance.probe import Probe
+from tests.acceptance.probe import RAISES_ON_POISON, Probe
 from tests.localcloud.processes import Cloud
+from tests.simulation.cases import Behaviour
 
 
 @pytest.fixture(scope="session")
@@ -23,9 +24,9 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 class Deployment(Probe):
     """A probe on a cloud whose processes can be killed."""
 
-    def __init__(self, cloud: Cloud, name: str = "") -> None:
+    def __init__(self, cloud: Cloud, function: Behaviour = RAISES_ON_POISON, name: str = "") -> None:
         self.cloud = cloud
-        super().__init__(cloud.client, name or f"t-{uuid4().hex[:8]}")
+        super().__init__(cloud.client, name or f"t-{uuid4().hex[:8]}", function)
 
     def problem(self, uuid: str) -> str:
         """What the engine says of a mapping."""
