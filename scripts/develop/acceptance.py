@@ -12,6 +12,7 @@ import fcntl
 import getpass
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -113,7 +114,8 @@ def left(prefix: str) -> list[str]:
         *_named("sns", "list_topics", "Topics", "TopicArn"),
         *_all("sqs", "list_queues", "QueueUrls"),
     ]
-    return [each for each in found if prefix in each] + _keys(prefix)
+    # At the beginning of a name, also of one in an ARN, a URL or a path.
+    return [each for each in found if re.search(rf"(^|[:/]){re.escape(prefix)}", each)] + _keys(prefix)
 
 
 def _all(service: Any, operation: str, key: str, **arguments: Any) -> Iterator[Any]:
@@ -208,7 +210,8 @@ def clean(made: Stage, bucket: str) -> None:
     remove_probes(f"{prefix}probe-")
     terraform = Terraform(made, bucket)
     terraform.init()
-    terraform.plan(show=False)  # which takes what the state does not know into the state
+    typer.echo("Taking what the state does not know into it. Of this plan nothing is created:")
+    terraform.plan(show=False)
     if terraform.plan(destroy=True, show=False):
         terraform.apply()
     terraform.close()
