@@ -328,7 +328,11 @@ def main(
             start_local_cloud(made)
         bucket = state_bucket.ensure(made, account)
         note = Note(made, bucket)
-        _clean_up_after(note.read(), note, made, bucket, take_over=take_over)
+        is_fresh = _clean_up_after(note.read(), note, made, bucket, take_over=take_over)
+        if made.is_local and not is_fresh:  # a cloud of the earlier run's code
+            made.local_cloud.down()
+            start_local_cloud(made)
+            state_bucket.ensure(made, account)
         note.write()
         try:
             code = _test(stage, made, account, claim, tests or [])
@@ -357,9 +361,10 @@ def _cases() -> int:
 
 def _clean_up_after(
     earlier: Mapping[str, str] | None, note: Note, made: Stage, bucket: str, *, take_over: bool
-) -> None:
+) -> bool:
+    """Destroy what an earlier run has left; returns whether there was none."""
     if earlier is None:
-        return
+        return True
     if not note.is_ours(earlier) and not take_over:
         raise UserError(
             f"{earlier['who']} started acceptance tests at {earlier['started']}, which have not ended. Wait for them, "
@@ -369,6 +374,7 @@ def _clean_up_after(
     clean(made, bucket)
     typer.echo("Nothing is left of it.")
     note.remove()
+    return False
 
 
 def _test(stage: str, made: Stage, account: str, claim: int, arguments: Sequence[str]) -> int:
