@@ -128,9 +128,9 @@ cloud-down: $(VENV) ## Stop the local cloud, with everything in it
 
 ##@ Change it
 .PHONY: test test-unit test-terraform test-integration acceptance histories soak botocore-range mutants mutants-quick bench bench-quick docs check format package hooks lock clean
-# Two files of tests at a time: most of the suite waits for Terraform. Each process has local clouds of its own.
+# Several processes, each with local clouds of its own, since most of the suite waits for Terraform: tests/scheduling.py.
 test: $(VENV) terraform-ready package test-terraform ## Run all tests
-	@.venv/bin/pytest -n 2 --dist loadfile $(ARGS)
+	@.venv/bin/pytest -n 4 --no-loadscope-reorder $(ARGS)
 
 test-unit: $(VENV) ## Run the tests that need neither network nor Terraform
 	@.venv/bin/pytest tests/unit $(ARGS)
