@@ -205,6 +205,9 @@ class Stage:
 
     outputs: Mapping[str, Any] = {"failure_bucket": NAME}
 
+    def function(self, name: str) -> Mapping[str, str]:
+        return {"name": name}
+
 
 @pytest.fixture
 def command(store: Store, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
@@ -232,8 +235,13 @@ def test_the_exit_code_of_a_redrive_says_whether_anything_is_left(store: Store, 
     assert (code, "failing 1." in text) == (2, True)
     code, text = command(redrive_command, never, "--dry-run")
     assert (code, "skipped 1." in text, "This is a dry run" in text) == (0, True, True)
+    assert command(redrive_command, never, "--since", "1h", "--function", FUNCTION, "--dry-run")[1] == text
+    assert command(redrive_command, never, "--since", "2100-01-01T00:00:00Z") == (0, "Nothing has failed.\n")
+    key = store.park(2)
+    code, text = command(redrive_command, lambda records: Answer(len(records) - 1, "throttled"))
+    assert (code, text.splitlines()[-1]) == (2, "Objects: redriven 1, failing 1.")
     code, text = command(redrive_command, succeed)
-    assert (code, "redriven 1." in text) == (0, True)
+    assert (code, text) == (0, f"redriven    {key}  records: 1\nObjects: redriven 1.\n")
 
 
 def test_a_redrive_of_what_cannot_be_read_exits_as_one_that_fails(store: Store, command: Command) -> None:

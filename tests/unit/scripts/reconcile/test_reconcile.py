@@ -26,7 +26,7 @@ from handlers.shared.workers import Threads
 from scripts.cli import UserError
 from scripts.deployment import Deployed
 from scripts.reconcile import reconcile as command
-from scripts.reconcile.judgement import Cause, Judgement, Pair, Verdict
+from scripts.reconcile.judgement import Cause, Judgement, Pair, Verdict, read_entry
 from scripts.reconcile.reconcile import EXIT_CODES, metrics, told
 from scripts.reconcile.reconciliation import Reconciliation
 from scripts.reconcile.snapshot import Finding, Snapshot
@@ -153,6 +153,7 @@ def test_what_is_counted_while_it_is_in_doubt_is_not_accused() -> None:
 
     assert world.reconcile() == []
     assert world.verdict.unjudged == 0
+    assert world.pauses == 1, "what is sound is looked at no further"
 
 
 def test_what_never_keeps_still_is_not_judged() -> None:
@@ -211,6 +212,48 @@ def test_a_correction_that_was_done_though_its_answer_was_lost_is_a_finding_that
 
     assert hasty.run(fix=True) == Verdict(in_drift=1, left=0, unjudged=0, tests=0)
     assert [(each.username, each.repaired) for each in world.snapshot.findings()] == [("bob", True)]
+
+
+def test_a_correction_that_is_refused_ends_the_run_and_is_not_tried_again() -> None:
+    world = World()
+    world.ledger.totals["bob"] = Decimal(20), 2
+
+    def refuse() -> None:
+        raise PermissionError("AccessDeniedException")
+
+    world.tables.before = refuse
+
+    with pytest.raises(PermissionError):
+        world.reconcile(fix=True)
+
+
+def test_a_scan_that_fails_ends_the_others() -> None:
+    world = World()
+    scan, pages = world.tables.scan, itertools.count(1)
+
+    def fail(table: Table, segment: int, start: Item | None, /) -> Page:
+        if table is Table.RECORDS:
+            raise PermissionError("AccessDeniedException")
+        if table is Table.LEDGER:
+            assert next(pages) < 100_000, "the ledger is read to the end, though its records cannot be"
+            return Page([], {"RecordID": {"N": "1"}})
+        return scan(table, segment, start)
+
+    world.tables.scan = fail  # type: ignore[method-assign]
+
+    with pytest.raises(PermissionError):
+        world.reconcile()
+
+
+def test_a_damaged_entry_is_a_finding_of_the_user_whom_it_names_and_of_the_records() -> None:
+    item: Item = {"RecordID": {"N": "1"}, "Version": {"S": "v"}, "Username": {"S": "eve"}, "Score": {"S": "many"}}
+    record = Change("1", f"{LABEL}#{ZEROS}", "bob", Decimal(2), True, 0, NOW)
+    found = Pair(record, True, item, *read_entry(item, LABEL)).findings()
+
+    assert [(each.username, each.present, each.expected) for each in found] == [
+        ("bob", "nothing", "2"),
+        ("eve", "unreadable", "nothing"),
+    ]
 
 
 class LastFirst:

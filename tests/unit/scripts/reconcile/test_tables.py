@@ -81,15 +81,18 @@ def test_records_and_entries_are_read_as_they_are_now(dynamodb: DynamoDB) -> Non
 
 def test_what_dynamodb_leaves_unprocessed_is_asked_for_until_it_is_read(dynamodb: DynamoDB) -> None:
     left: Any = {"ledger-1": {"Keys": [{"RecordID": {"N": "1"}}], "ConsistentRead": True}}
-    dynamodb.stubber.add_response("batch_get_item", {"Responses": {"records-1": [RECORD]}, "UnprocessedKeys": left})
+    other = {**ENTRY, "RecordID": {"N": "2"}}
+    dynamodb.stubber.add_response(
+        "batch_get_item", {"Responses": {"records-1": [RECORD], "ledger-1": [other]}, "UnprocessedKeys": left}
+    )
     dynamodb.stubber.add_response("batch_get_item", {"Responses": {}, "UnprocessedKeys": left})
     dynamodb.stubber.add_response("batch_get_item", {"Responses": {"ledger-1": [ENTRY]}, "UnprocessedKeys": {}})
 
-    assert dynamodb.tables.read(["1"]) == {"1": (RECORD, ENTRY)}
+    assert dynamodb.tables.read(["1", "2"]) == {"1": (RECORD, ENTRY), "2": (None, other)}
 
     assert [request["RequestItems"] for request in dynamodb.requests[1:]] == [left, left]
     assert dynamodb.pauses == [0.5, 0.5]
-    assert dynamodb.units == [2, 3, 4]
+    assert dynamodb.units == [4, 5, 6]
 
 
 def test_a_total_that_has_changed_meanwhile_is_left_alone(dynamodb: DynamoDB) -> None:
