@@ -507,6 +507,21 @@ def test_of_two_redrives_at_once_the_later_one_changes_nothing(store: Store) -> 
     assert all(key.startswith("redriven/") for key in store.names())
 
 
+def test_what_another_redrive_has_kept_meanwhile_is_not_written_again(store: Store) -> None:
+    store.park(1)
+    (failure,) = store.failures()
+    kept: list[Failure] = []
+
+    def meanwhile(records: Sequence[Record]) -> Answer:
+        assert store.bucket.keep(failure, records, "theirs")
+        kept.append(store.failure())
+        return Answer(len(records))
+
+    assert verdicts(store.redrive(meanwhile)) == [(Verdict.FAILING, "theirs")]
+
+    assert (store.failure().version, store.failure().failed_at) == (kept[0].version, failure.failed_at)
+
+
 def test_an_object_that_has_changed_is_not_overwritten(store: Store) -> None:
     key = store.park(1)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from copy import deepcopy
+from decimal import Decimal
 from typing import Any
 
 import boto3
@@ -9,6 +10,8 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
+from handlers.aggregate_scores_by_user.ledger import Entry
+from handlers.shared.errors import RetryableError
 from scripts.reconcile.tables import DynamoDBScoreTables, Table, Throttle, record_id
 
 NAMES = {Table.RECORDS: "records-1", Table.LEDGER: "ledger-1", Table.TOTALS: "totals-1"}
@@ -111,6 +114,17 @@ def test_a_correction_that_is_refused_is_no_correction(dynamodb: DynamoDB) -> No
 
     with pytest.raises(ClientError, match="AccessDenied"):
         dynamodb.tables.correct("ann", {}, "2", 3, "mine")
+
+
+@pytest.mark.parametrize("code", ["TransactionConflictException", "ThrottlingException"])
+def test_a_write_that_another_is_in_the_way_of_may_be_repeated(code: str, dynamodb: DynamoDB) -> None:
+    for operation in "update_item", "put_item":
+        dynamodb.stubber.add_client_error(operation, code, http_status_code=400)
+
+    with pytest.raises(RetryableError, match=code):
+        dynamodb.tables.correct("ann", {}, "2", 3, "mine")
+    with pytest.raises(RetryableError, match=code):
+        dynamodb.tables.mend("1", {}, Entry("v", None, Decimal(0)))
 
 
 def test_a_key_has_one_spelling() -> None:
