@@ -128,6 +128,30 @@ def test_what_the_tests_make_beside_terraform_is_removed_by_its_prefix_alone() -
 
 
 @pytest.mark.usefixtures("aws")
+def test_what_no_plan_takes_into_the_state_is_removed_by_its_name_and_tag() -> None:
+    for prefix in ("dev-", "dev-test-"):
+        boto3.client("cloudwatch").put_metric_alarm(
+            AlarmName=f"{prefix}game-scores-drift",
+            Namespace="GameScores",
+            MetricName="Drift",
+            ComparisonOperator="GreaterThanThreshold",
+            EvaluationPeriods=1,
+            Period=60,
+            Statistic="Sum",
+            Threshold=0,
+        )
+        boto3.client("cloudwatch").put_dashboard(DashboardName=f"{prefix}game-scores", DashboardBody="{}")
+        boto3.client("sns").create_topic(Name=f"{prefix}game-scores")
+        boto3.client("kms").create_key(Tags=[{"TagKey": "Acceptance", "TagValue": prefix}])
+    assert len(left("dev-test-")) == 4
+
+    acceptance._remove_monitoring("dev-test-")
+
+    assert left("dev-test-") == []
+    assert len(left("dev-")) == 4
+
+
+@pytest.mark.usefixtures("aws")
 def test_the_run_of_somebody_else_is_left_alone_unless_it_is_taken_over(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
