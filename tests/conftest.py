@@ -2,8 +2,14 @@
 
 import os
 from collections.abc import Iterator
+from functools import cache
 
+import botocore.session
 import pytest
+from botocore.loaders import create_loader
+
+# Otherwise every session reads the services' models again, which takes longer than most tests do.
+botocore.session.create_loader = cache(create_loader)
 
 
 @pytest.fixture(autouse=True)

@@ -123,6 +123,7 @@ def mapping_is_changed(system: System, function: str, action: str) -> Iterator[N
         client.update_event_source_mapping(UUID=uuid, BatchSize=size)
     yield
     client.update_event_source_mapping(UUID=uuid, BatchSize=size)
+    eventually(lambda: client.get_event_source_mapping(UUID=uuid)["State"] == "Enabled", "the mapping changed")
 
 
 @contextmanager

@@ -67,12 +67,13 @@ class Deployment:
         }
         role = self._iam.create_role(RoleName=self.name, AssumeRolePolicyDocument=policy(trust))["Role"]["Arn"]
         self._permit("Allow", "kinesis:*", "dynamodb:*", "s3:*", "sns:*", "sqs:*", "logs:*")
+        self.code = package({"function.py": FUNCTION, "behaviour.py": BEHAVIOUR})
         self.function_arn = self._lambda.create_function(
             FunctionName=self.name,
             Runtime="python3.11",
             Role=role,
             Handler="function.handler",
-            Code={"ZipFile": package({"function.py": FUNCTION, "behaviour.py": BEHAVIOUR})},
+            Code={"ZipFile": self.code},
             Timeout=10,
             Environment={"Variables": {"SEEN": self.queue, "BEHAVIOUR": json.dumps(asdict(function))}},
         )["FunctionArn"]
@@ -114,12 +115,23 @@ class Deployment:
 
     def map(self, source: str, **settings: Any) -> str:
         """An event source mapping; its UUID."""
-        settings = {"StartingPosition": "TRIM_HORIZON", **settings}
-        mapping = self._lambda.create_event_source_mapping(FunctionName=self.name, EventSourceArn=source, **settings)
+        settings = {"FunctionName": self.name, "StartingPosition": "TRIM_HORIZON", **settings}
+        mapping = self._lambda.create_event_source_mapping(EventSourceArn=source, **settings)
         return str(mapping["UUID"])
+
+    def settled(self, uuid: str) -> dict[str, Any]:
+        """A mapping once it is neither being made nor being changed: until then Lambda changes nothing of it."""
+        passing = ("Creating", "Enabling", "Disabling", "Updating")
+
+        def mapping() -> dict[str, Any]:
+            return dict(self._lambda.get_event_source_mapping(UUID=uuid))
+
+        eventually(lambda: mapping()["State"] not in passing, "the mapping rests")
+        return mapping()
 
     def update(self, uuid: str, **settings: Any) -> None:
         """Change a mapping."""
+        self.settled(uuid)
         self._lambda.update_event_source_mapping(UUID=uuid, **settings)
 
     def put(self, *texts: str, key: str = "one") -> None:
@@ -167,7 +179,9 @@ class Deployment:
     def delete_mappings(self) -> None:
         """Leave nothing that is polled."""
         for mapping in self._lambda.list_event_source_mappings(FunctionName=self.name)["EventSourceMappings"]:
-            self._lambda.delete_event_source_mapping(UUID=mapping["UUID"])
+            if mapping["State"] != "Deleting":
+                self.settled(mapping["UUID"])
+                self._lambda.delete_event_source_mapping(UUID=mapping["UUID"])
 
 
 @pytest.fixture

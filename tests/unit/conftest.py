@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 
-@dataclass(frozen=True)
+@dataclass
 class Context:
     """Lambda's context object, as far as the functions use it."""
 
