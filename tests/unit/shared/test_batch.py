@@ -8,7 +8,6 @@ from handlers.shared import batch
 from handlers.shared.lambda_types import BatchResponse, LambdaContext
 from handlers.shared.log import BatchLog
 from handlers.shared.response import batch_response
-from tests.unit.conftest import Context
 
 Process = Callable[[list[Any], LambdaContext, BatchLog], BatchResponse]
 
@@ -49,8 +48,8 @@ def test_the_log_is_written_although_processing_fails(
     assert "Before the end" in capsys.readouterr().out
 
 
-def test_patience_ends_before_the_invocation_does() -> None:
-    patience = batch.patience_of(Context(remaining_ms=7_500), 5)
+def test_patience_ends_before_the_invocation_does(context: LambdaContext) -> None:
+    patience = batch.patience_of(context, 5)
 
-    assert patience.remaining() == 2.5
+    assert patience.remaining() == context.get_remaining_time_in_millis() / 1000 - 5
     assert patience.call(lambda: "done") == "done"
