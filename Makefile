@@ -127,7 +127,7 @@ cloud-down: $(VENV) ## Stop the local cloud, with everything in it
 	@$(RUN) scripts cloud down
 
 ##@ Change it
-.PHONY: test test-unit test-terraform test-integration histories soak botocore-range mutants mutants-quick bench bench-quick docs check format package hooks lock clean
+.PHONY: test test-unit test-terraform test-integration acceptance histories soak botocore-range mutants mutants-quick bench bench-quick docs check format package hooks lock clean
 # Two files of tests at a time: most of the suite waits for Terraform. Each process has local clouds of its own.
 test: $(VENV) terraform-ready package test-terraform ## Run all tests
 	@.venv/bin/pytest -n 2 --dist loadfile $(ARGS)
@@ -141,6 +141,9 @@ test-terraform: terraform-init package ## Test the modules, against a mocked pro
 
 test-integration: $(VENV) terraform-ready package ## Apply, use and destroy the system on a local cloud of its own
 	@.venv/bin/pytest tests/integration $(ARGS)
+
+acceptance: $(VENV) terraform-ready package ## Deploy a trial of a stage, in its AWS account or here, test it, report, destroy it (CONFIRM=<stage> TAKE_OVER=1)
+	@$(RUN) scripts acceptance --stage "$(STAGE)" $(call options,CONFIRM) $(if $(TAKE_OVER),--take-over) $(if $(ARGS),-- $(ARGS))
 
 histories: $(VENV) ## Try many more random histories than make test does (HISTORIES=100000)
 	@HISTORIES=$(or $(HISTORIES),100000) .venv/bin/pytest tests/property tests/simulation $(ARGS)

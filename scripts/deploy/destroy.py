@@ -9,7 +9,7 @@ import typer
 from scripts.cli import UserError, agree
 from scripts.deploy.deploy import reach
 from scripts.deploy.terraform import Change
-from scripts.stage import LOCAL, ROOT, Stage, StageName, resolve
+from scripts.stage import LOCAL, Stage, StageName, resolve
 
 
 def main(
@@ -51,7 +51,7 @@ def refuse_protected(stage: Stage, changes: Iterable[Change]) -> None:
     if protected:
         raise UserError(
             f"Nothing was removed: {', '.join(protected)} are protected. To destroy them: set "
-            f"deletion_protection = false in {stage.var_file.relative_to(ROOT)}, make deploy STAGE={stage.name}, and "
+            f"deletion_protection = false in {stage.settings}, make deploy STAGE={stage.name}, and "
             "then destroy."
         )
 

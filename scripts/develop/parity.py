@@ -24,7 +24,7 @@ HISTORY = "tests/simulation/test_random_histories.py::"
 CONTROL = "tests/localcloud/test_control_plane.py::"
 CLOUD = "tests/localcloud/test_mappings.py::"
 INVOCATION_RECORD = "tests/unit/localcloud/test_invocation_record.py::"
-DEPLOYED = "tests/integration/test_stream_mappings.py::"
+ACCEPTANCE = "tests/acceptance/test_cases.py::"
 RIGHTS = "tests/integration/test_least_privilege.py::"
 WINDOWS = "tests/simulation/test_windows.py::"
 ANY = f"{HISTORY}test_every_record_is_processed_or_discarded_in_order_whatever_happens"
@@ -182,7 +182,7 @@ SEMANTICS = [
     Semantic(
         "OnFailure to S3, with the event as an escaped JSON string",
         SAME,
-        f"{DEPLOYED}test_a_poison_record_is_isolated_retried_and_kept_with_its_payload_and_the_shard_moves_on",
+        f"{ACCEPTANCE}test_a_discarded_batch_is_written_to_s3_in_its_documented_shape",
         (sources.KINESIS_FAILURES, localstack("test_kinesis_event_source_mapping_with_s3_on_failure_destination")),
     ),
     Semantic(
@@ -228,7 +228,7 @@ SEMANTICS = [
     Semantic(
         "changes of a mapping, a minute or two later",
         DIFFERS,
-        f"{DEPLOYED}test_a_mapping_changed_in_terraform_behaves_anew_without_a_restart",
+        f"{CLOUD}test_a_changed_mapping_behaves_anew_without_a_restart",
         (sources.KINESIS, sources.DYNAMODB),
         "Within about a second, once the invocation in flight has ended.",
     ),
@@ -356,7 +356,7 @@ def report() -> str:
         "",
         "Each runs for Kinesis and for DynamoDB Streams, in tests/simulation/test_documented_cases.py; those",
         "that need no injected fault and no long wait also run on the local cloud, for Kinesis, in",
-        "tests/localcloud/test_documented_cases.py.",
+        "tests/acceptance/test_cases.py, and on an AWS account by `make acceptance STAGE=dev`.",
         "",
         "| Case | How we know |",
         "| --- | --- |",

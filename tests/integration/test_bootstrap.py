@@ -136,7 +136,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     """An account in which the stage was deployed by a person, in part, before it was bootstrapped."""
     with local_stage(tmp_path_factory.mktemp("bootstrap")) as local:
         key = boto3.client("kms").create_key(Description="The stage's data")["KeyMetadata"]["Arn"]
-        stage = StageWithAKey(local.name, local.region, local.endpoint, local.folder, key)
+        stage = StageWithAKey(local.name, local.region, local.endpoint, local.folder, kms_key_arn=key)
         Deployment(stage, PREFIX, {}).apply_only(
             "module.monitoring.module.key", 'module.function["ProcessKinesisRecords"].aws_iam_role.this'
         )
