@@ -157,7 +157,7 @@ class LocalCloud:
             "SFTP_ENABLED": "0",
             "TMPDIR": str(self._temporary.resolve()),
         }
-        command = [sys.executable, str(Path(__file__).with_name("emulator.py"))]
+        command = [sys.executable, str(Path(__file__).with_name("emulator"))]
         self.emulator.start(command, environment, lambda: _answers(port))
 
     def start_engine(self, port: int) -> None:

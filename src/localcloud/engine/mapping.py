@@ -1,10 +1,11 @@
 """An event source mapping of a stream, checked and typed."""
 
-import json
 from collections.abc import Mapping as Config
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from localcloud.engine import filters
 
 
 class MappingError(ValueError):
@@ -84,8 +85,10 @@ def parse(config: Config[str, Any]) -> Mapping:
         problems.append("AT_TIMESTAMP needs StartingPositionTimestamp")
     if position == "AT_TIMESTAMP" and ":dynamodb:" in config["EventSourceArn"]:
         problems.append("DynamoDB Streams have no AT_TIMESTAMP")
-    filters = tuple(rule["Pattern"] for rule in (config.get("FilterCriteria") or {}).get("Filters", []))
-    problems += [f"the filter pattern {pattern} is not a JSON object" for pattern in filters if not _is_object(pattern)]
+    patterns = tuple(rule["Pattern"] for rule in (config.get("FilterCriteria") or {}).get("Filters", []))
+    problems += [
+        f"the filter pattern {pattern} is not valid: {why}" for pattern in patterns if (why := _fault(pattern))
+    ]
     if problems:
         raise MappingError("; ".join(problems))
 
@@ -103,7 +106,7 @@ def parse(config: Config[str, Any]) -> Mapping:
         max_age=_limit(config.get("MaximumRecordAgeInSeconds", -1)),
         bisect=config.get("BisectBatchOnFunctionError", False),
         partial_responses="ReportBatchItemFailures" in config.get("FunctionResponseTypes", []),
-        filters=filters,
+        filters=patterns,
         on_failure=on_failure,
         counts_events="EventCount" in config.get("MetricsConfig", {}).get("Metrics", []),
         last_modified=config["LastModified"].timestamp(),
@@ -114,8 +117,9 @@ def _limit(value: int) -> int | None:
     return None if value == -1 else value
 
 
-def _is_object(text: str) -> bool:
+def _fault(pattern: str) -> str:
     try:
-        return isinstance(json.loads(text), dict)
-    except ValueError:
-        return False
+        filters.parse(pattern)
+    except filters.FilterError as error:
+        return str(error)
+    return ""

@@ -47,6 +47,7 @@ def test_an_aws_stage_takes_region_and_credentials_from_the_environment(tmp_path
 
 def test_an_activated_stage_replaces_what_points_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_PROFILE", "mine")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://elsewhere.example")
 
     resolve("local", {"LOCAL_DIR": str(tmp_path)}).activate()
 
