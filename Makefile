@@ -1,5 +1,5 @@
 # The one interface of this repository: `make` lists what it can do.
-# Settings: STAGE=local|dev|prod, LOCAL_PORT=4566, CONFIRM=<stage>, TF_PLUGIN_DIR=<provider mirror>,
+# Settings: STAGE=<stage of terraform/stages>, LOCAL_PORT=4566, CONFIRM=<stage>, TF_PLUGIN_DIR=<provider mirror>,
 # ARGS=<more arguments for pytest>, and those that a target's help line names.
 
 SHELL := bash
@@ -15,7 +15,11 @@ export LOCAL_PORT LOCAL_DIR STATE_BUCKET
 VENV := .venv/.ready
 DEV := .venv/.dev
 RUN := PYTHONPATH=src .venv/bin/python -m
-FUNCTIONS := ProcessKinesisRecords AggregateScoresByUser
+# ProcessKinesisRecords is the code in src/handlers/process_kinesis_records.
+FUNCTIONS := $(shell ls -d src/handlers/*/handler.py | awk -F/ '{ \
+	words = split($$3, word, "_"); name = ""; \
+	for (i = 1; i <= words; i++) name = name toupper(substr(word[i], 1, 1)) substr(word[i], 2); \
+	print name }')
 PACKAGES := $(FUNCTIONS:%=build/%.zip)
 
 # A command's options come from make's command line alone: FIX=1 in a shell's environment must not repair anything.
@@ -41,7 +45,7 @@ endif
 endif
 
 ##@ Run it
-.PHONY: bootstrap deploy plan drift admit smoke rollback destroy output env
+.PHONY: bootstrap deploy plan drift admit github-stages smoke rollback destroy output env
 bootstrap: $(VENV) terraform-ready ## Prepare an AWS account for a stage (GITHUB=<repository> CONFIRM=<account>; docs/ci.md)
 	@$(RUN) scripts bootstrap --stage "$(STAGE)" $(call options,GITHUB OIDC_PROVIDER PULL_REQUESTS CONFIRM)
 
@@ -56,6 +60,9 @@ drift: $(VENV) terraform-ready package ## Fail when something deployed was chang
 
 admit: $(VENV) ## Fail unless GitHub's CI passed for a commit of main, and dev has it (COMMIT=<sha>; for deploy-prod.yml)
 	@$(RUN) scripts admit $(call options,COMMIT)
+
+github-stages: ## Print the stages that the repository's VARIABLES have roles for (for nightly.yml)
+	@$(PYTHON) -m scripts.deploy.github_stages
 
 smoke: $(VENV) ## Send one score through a stage and see its total, as deploy does in the end
 	@$(RUN) scripts smoke --stage "$(STAGE)"
@@ -122,7 +129,7 @@ cloud-down: $(VENV) ## Stop the local cloud, with everything in it
 	@$(RUN) scripts cloud down
 
 ##@ Change it
-.PHONY: test test-unit test-terraform test-integration histories soak botocore-range mutants mutants-quick bench bench-quick docs check format package hooks lock clean
+.PHONY: test test-unit test-terraform test-integration acceptance histories soak botocore-range mutants mutants-quick bench bench-quick docs check format package hooks lock clean
 # Two files of tests at a time: most of the suite waits for Terraform. Each process has local clouds of its own.
 test: $(DEV) terraform-ready package test-terraform ## Run all tests
 	@.venv/bin/pytest -n 2 --dist loadfile $(ARGS)
@@ -136,6 +143,9 @@ test-terraform: terraform-init package ## Test the modules, against a mocked pro
 
 test-integration: $(DEV) terraform-ready package ## Apply, use and destroy the system on a local cloud of its own
 	@.venv/bin/pytest tests/integration $(ARGS)
+
+acceptance: $(DEV) terraform-ready package ## Deploy a trial of a stage, in its AWS account or here, test it, report, destroy it (CONFIRM=<stage> TAKE_OVER=1)
+	@$(RUN) scripts acceptance --stage "$(STAGE)" $(call options,CONFIRM) $(if $(TAKE_OVER),--take-over) $(if $(ARGS),-- $(ARGS))
 
 histories: $(DEV) ## Try many more random histories than make test does (HISTORIES=100000)
 	@HISTORIES=$(or $(HISTORIES),100000) .venv/bin/pytest tests/property tests/simulation $(ARGS)
@@ -159,7 +169,7 @@ mutants: $(DEV) ## Break the code, one fault at a time, and fail when no test no
 	@PYTHONHASHSEED=0 $(RUN) scripts mutants $(call options,ONLY) $(call flags,FRESH)
 
 mutants-quick: $(DEV) ## Try a fixed sample of the mutants, as CI does
-	@PYTHONHASHSEED=0 $(RUN) scripts mutants --sample 60
+	@PYTHONHASHSEED=0 $(RUN) scripts mutants --sample 40
 
 bench: $(DEV) terraform-ready package ## Measure us beside what one would pick instead, for docs/performance.md (ONLY=rates,memory)
 	@$(RUN) bench $(call options,ONLY)

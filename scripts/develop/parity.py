@@ -21,14 +21,15 @@ REPORT = ROOT / "docs/local-cloud-parity.md"
 CASE = "tests/simulation/test_documented_cases.py::test_the_engine_does_what_aws_does"
 ENGINE = "tests/simulation/test_engine.py::"
 HISTORY = "tests/simulation/test_random_histories.py::"
+CONTROL = "tests/localcloud/test_control_plane.py::"
 CLOUD = "tests/localcloud/test_mappings.py::"
 INVOCATION_RECORD = "tests/unit/localcloud/test_invocation_record.py::"
-DEPLOYED = "tests/integration/test_stream_mappings.py::"
+ACCEPTANCE = "tests/acceptance/test_cases.py::"
 RIGHTS = "tests/integration/test_least_privilege.py::"
-MAPPING = "tests/unit/localcloud/test_mapping.py::"
+WINDOWS = "tests/simulation/test_windows.py::"
 ANY = f"{HISTORY}test_every_record_is_processed_or_discarded_in_order_whatever_happens"
 
-SAME, CHOSEN, DIFFERS, ABSENT = "as in AWS", "our choice", "differs", "not here"
+SAME, CHOSEN, DIFFERS = "as in AWS", "our choice", "differs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,7 @@ SEMANTICS = [
     Semantic(
         "OnFailure to S3, with the event as an escaped JSON string",
         SAME,
-        f"{DEPLOYED}test_a_poison_record_is_isolated_retried_and_kept_with_its_payload_and_the_shard_moves_on",
+        f"{ACCEPTANCE}test_a_discarded_batch_is_written_to_s3_in_its_documented_shape",
         (sources.KINESIS_FAILURES, localstack("test_kinesis_event_source_mapping_with_s3_on_failure_destination")),
     ),
     Semantic(
@@ -219,15 +220,15 @@ SEMANTICS = [
     ),
     Semantic(
         "retry counts through crashes of the service",
-        DIFFERS,
-        f"{CLOUD}test_a_killed_engine_loses_nothing",
+        CHOSEN,
+        f"{ENGINE}test_the_retry_count_of_a_batch_survives_a_restart",
         Ours("AWS does not say what its own restarts do to the count"),
-        "A batch under retry starts its count anew when the engine restarts or its mapping changes.",
+        "AWS does not say what a change of a mapping does to them; here they go on.",
     ),
     Semantic(
         "changes of a mapping, a minute or two later",
         DIFFERS,
-        f"{DEPLOYED}test_a_mapping_changed_in_terraform_behaves_anew_without_a_restart",
+        f"{CLOUD}test_a_changed_mapping_behaves_anew_without_a_restart",
         (sources.KINESIS, sources.DYNAMODB),
         "Within about a second, once the invocation in flight has ended.",
     ),
@@ -278,10 +279,10 @@ SEMANTICS = [
     ),
     Semantic(
         "State and LastProcessingResult",
-        DIFFERS,
-        f"{CLOUD}test_without_the_right_to_read_nothing_arrives_and_the_problem_is_told",
+        SAME,
+        f"{CONTROL}test_a_mapping_says_what_came_of_its_last_invocation",
         sources.MAPPING_REPLY,
-        "No public API sets them: problems are in the engine's log and in its engine.json.",
+        "A transition takes half a second. How AWS words a problem of the stream is not documented.",
     ),
     Semantic(
         "metric IteratorAge",
@@ -309,18 +310,18 @@ SEMANTICS = [
         "The emulator's SizeBytes is 0, its creation times have no fraction, and TTL expiry makes no record.",
     ),
     Semantic(
-        "tumbling windows",
-        ABSENT,
-        f"{CLOUD}test_a_tumbling_window_is_refused_loudly",
+        "tumbling windows: state, final and early invocations, the end of a shard, partial responses",
+        SAME,
+        f"{WINDOWS}test_a_tumbling_window_carries_its_state_to_its_final_invocation",
         sources.WINDOWS,
-        "A mapping that asks for one is not run, and its problem is told.",
+        "A final invocation has no records, and a window closes a second after its time: our choices.",
     ),
     Semantic(
         "enhanced fan-out, stream ARNs of consumers",
-        ABSENT,
-        f"{MAPPING}test_a_consumer_of_enhanced_fan_out_is_refused",
+        SAME,
+        f"{CLOUD}test_a_consumer_of_enhanced_fan_out_gets_all_records_through_a_split",
         sources.KINESIS,
-        "A mapping that asks for one is not run, and its problem is told.",
+        "That eventSourceARN is the consumer's is our choice.",
     ),
 ]
 
@@ -355,7 +356,7 @@ def report() -> str:
         "",
         "Each runs for Kinesis and for DynamoDB Streams, in tests/simulation/test_documented_cases.py; those",
         "that need no injected fault and no long wait also run on the local cloud, for Kinesis, in",
-        "tests/localcloud/test_documented_cases.py.",
+        "tests/acceptance/test_cases.py, and on an AWS account by `make acceptance STAGE=dev`.",
         "",
         "| Case | How we know |",
         "| --- | --- |",

@@ -41,6 +41,9 @@ class Behaviour:
 class Case:
     """One behaviour of AWS. `writes` are (seconds, text); a text's first letter is its key.
 
+    Seconds count from the engine's start; what is written before it has negative ones. `discarded_at` is when the last
+    batch is discarded.
+
     Invocations of different keys are in no order when lanes run in parallel; `invoked` has them by key then.
     """
 
@@ -54,6 +57,7 @@ class Case:
     luck: Callable[[int], Luck] | None = None
     services: tuple[str, ...] = ("kinesis", "dynamodb")
     times: list[float] | None = None
+    discarded_at: float | None = None
 
 
 def at_once(*texts: str) -> list[tuple[float, str]]:
@@ -233,6 +237,15 @@ CASES = [
         invoked=[["a1"]] * 8,
         function=Behaviour(raises=["a1"]),
         discarded=[("RecordAgeExceeded", 8, ["a1"])],
+        discarded_at=60,
+    ),
+    Case(
+        "a batch that is too old when it is read is discarded, and counts one invocation",
+        localstack("test_kinesis_maximum_record_age_exceeded[expire-before-ingestion]"),
+        {"MaximumRecordAgeInSeconds": 60, "MaximumRetryAttempts": 0, "DestinationConfig": S3},
+        [(-61.0, "a1"), (1.0, "a2")],
+        invoked=[["a2"]],
+        discarded=[("RecordAgeExceeded", 1, ["a1"])],
     ),
     Case(
         "throttles end at the maximum age, with no invocation",
@@ -241,7 +254,8 @@ CASES = [
         at_once("a1"),
         invoked=[],
         luck=throttled(1000),
-        discarded=[("RecordAgeExceeded", 0, ["a1"])],
+        discarded=[("RecordAgeExceeded", 1, ["a1"])],
+        discarded_at=60,
     ),
     Case(
         "only the lowest reported sequence number counts",

@@ -64,6 +64,7 @@ class Outcome:
     uncountable: dict[int, str] = field(default_factory=dict)
     """Why the change at this position cannot be counted. What its item had counted is taken back, where possible."""
     unfinished: list[Change] = field(default_factory=list)
+    """Changes that are not counted, or only half: their items' records must be delivered again."""
     reasons: set[str] = field(default_factory=set)
     """Why there are unfinished ones."""
 
@@ -97,7 +98,7 @@ def count(
         again: list[Task] = []
         for stage in packing.pack(tasks):
             if outcome.unfinished:
-                outcome.unfinished += [_original(task) for lane in stage for bin_ in lane for task in bin_]
+                outcome.unfinished += [task.change for lane in stage for bin_ in lane for task in bin_]
                 continue
             for lane in workers.map(lambda lane: _run(lane, ledger, patience, guess), stage):
                 for bin_, attempts, failure in lane:
@@ -188,14 +189,14 @@ def _settle(bin_: packing.Bin, failure: Failure, judged_since: float, outcome: O
         case OutdatedError():
             for task in bin_:
                 entry = failure.found.get(task.change.record_id, task.entry)
-                yield from _replan(_original(task), entry, judged_since, outcome, is_alone=task.is_alone)
+                yield from _replan(task.then or task.change, entry, judged_since, outcome, is_alone=task.is_alone)
         case UncountableError() if len(bin_) > 1:
             for task in bin_:
                 yield task._replace(is_alone=task.is_alone or failure.blames(task))
         case UncountableError():
             yield from _without(bin_[0], str(failure), outcome)
         case RetryableError() | RefusedError():
-            outcome.stop(map(_original, bin_), str(failure))
+            outcome.stop([task.change for task in bin_], str(failure))
 
 
 def _replan(
@@ -227,7 +228,3 @@ def _without(task: Task, reason: str, outcome: Outcome) -> Iterator[Task]:
     outcome.uncountable.setdefault(change.position, reason)
     if withdrawn != change and not is_stale(withdrawn, entry):
         yield plan(withdrawn, entry, is_alone=True)
-
-
-def _original(task: Task) -> Change:
-    return task.then or task.change

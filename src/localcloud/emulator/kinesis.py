@@ -1,7 +1,9 @@
 """Repairs of Kinesis: tags, closed shards and expiry."""
 
+import base64
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 from localcloud.emulator.patching import Answer, Handler, repair, replace
@@ -147,9 +149,107 @@ def keep_closed_shards(kinesis: Any) -> None:
 
 
 @repair(
+    replaces=("kinesis._subscribe_to_shard", "kinesis._split_shard", "kinesis._merge_shards"),
+    uses=(
+        "kinesis._subscriptions",
+        "kinesis._consumers",
+        "kinesis._resolve_stream",
+        "kinesis._resolve_stream_by_arn",
+        "kinesis._start_position",
+        "kinesis._shard_out",
+        "kinesis._eventstream_message",
+        "kinesis.StreamingResponse",
+    ),
+    aws="ChildShards in the last event: https://docs.aws.amazon.com/kinesis/latest/APIReference/"
+    "API_SubscribeToShardEvent.html",
+)
+def end_subscriptions_of_closed_shards(kinesis: Any) -> None:
+    """End a subscription to a closed shard with its children, once every record was pushed, as Kinesis does.
+
+    ministack takes for closed only a shard that is gone, which `keep_closed_shards` prevents. It pushes to a live
+    subscription, so that is taken over when its shard is closed: its consumer then subscribes again.
+    """
+    subscribe, split, merge = kinesis._subscribe_to_shard, kinesis._split_shard, kinesis._merge_shards
+
+    def end_live(stream_arn: str, *shard_ids: str) -> None:
+        for consumer_arn, shard_id in list(kinesis._subscriptions):
+            if consumer_arn.startswith(f"{stream_arn}/") and shard_id in shard_ids:
+                kinesis._subscriptions.pop((consumer_arn, shard_id), None)
+
+    def ending(change: Handler, *parents: str) -> Handler:
+        def change_shards(data: dict[str, Any]) -> Answer:
+            answer = change(data)
+            _, stream = kinesis._resolve_stream(data)
+            if answer[0] == 200:
+                end_live(stream["StreamARN"], *(data[name] for name in parents))
+            return answer
+
+        return change_shards
+
+    def subscribe_to_shard(data: dict[str, Any], is_cbor: bool) -> Answer:
+        answer = subscribe(data, is_cbor)
+        consumer, shard_id = kinesis._consumers.get(data.get("ConsumerARN", "")), str(data.get("ShardId"))
+        if answer[0] != 200 or consumer is None:
+            return answer
+        stream = kinesis._resolve_stream_by_arn(consumer["StreamARN"])
+        shard = stream["shards"][shard_id]
+        if "closed_at" not in shard or is_cbor:  # no client here speaks CBOR
+            return answer
+        kinesis._subscriptions.pop((data["ConsumerARN"], shard_id), None)
+        where = data["StartingPosition"]
+        start = kinesis._start_position(
+            shard["records"], where["Type"], where.get("SequenceNumber", ""), where.get("Timestamp")
+        )
+        event = {
+            "Records": [_pushed(record) for record in shard["records"][start:]],
+            "ContinuationSequenceNumber": None,
+            "MillisBehindLatest": 0,
+            "ChildShards": [
+                {"ShardId": child["ShardId"], "ParentShards": parents, "HashKeyRange": child["HashKeyRange"]}
+                for child in (kinesis._shard_out(*item) for item in stream["shards"].items())
+                if shard_id in (parents := _parents(child))
+            ],
+        }
+        return 200, answer[1], kinesis.StreamingResponse(_last_event(kinesis, event))
+
+    replace(
+        kinesis,
+        _subscribe_to_shard=subscribe_to_shard,
+        _split_shard=ending(split, "ShardToSplit"),
+        _merge_shards=ending(merge, "ShardToMerge", "AdjacentShardToMerge"),
+    )
+
+
+def _pushed(record: dict[str, Any]) -> dict[str, Any]:
+    """A record as a subscription shows it."""
+    data = record["Data"] if isinstance(record["Data"], bytes) else base64.b64decode(record["Data"])
+    return {
+        "SequenceNumber": record["SequenceNumber"],
+        "ApproximateArrivalTimestamp": record["ApproximateArrivalTimestamp"],
+        "Data": base64.b64encode(data).decode(),
+        "PartitionKey": record["PartitionKey"],
+    }
+
+
+def _last_event(kinesis: Any, event: dict[str, Any]) -> Callable[[Any, Any], Any]:
+    """The body of a response with one event."""
+
+    def message(kind: str, payload: dict[str, Any]) -> bytes:
+        headers = {":message-type": "event", ":event-type": kind, ":content-type": "application/json"}
+        return bytes(kinesis._eventstream_message(headers, json.dumps(payload).encode()))
+
+    async def run(send: Any, _receive: Any) -> None:
+        body = message("initial-response", {}) + message("SubscribeToShardEvent", event)
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    return run
+
+
+@repair(
     replaces=("kinesis._expire_records",),
     uses=("kinesis._shard_iterators",),
-    aws="an iterator names a position in the shard: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetShardIterator.html",
+    aws="an iterator names a position in the shard: https://docs.aws.amazon.com/kinesis/latest/APIReference/"
+    "API_GetShardIterator.html",
 )
 def expire_from_the_front(kinesis: Any) -> None:
     """Expire records without moving what iterators point at, or looking at every record on every call.

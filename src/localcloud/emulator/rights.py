@@ -55,7 +55,12 @@ def rights_of_roles(iam_evaluator: Any, iam: Any) -> May:
 
 def missing_right(may: May, role: str, source: str, destination: str) -> str:
     """Why a role cannot serve a stream's mapping, in AWS's words; "" when it can."""
-    if ":kinesis:" in source:
+    stream, consumer, _ = source.partition("/consumer/")
+    if consumer:
+        needed = [(f"kinesis:{action}", stream) for action in ("DescribeStream", "DescribeStreamSummary", "ListShards")]
+        needed.append(("kinesis:SubscribeToShard", source))
+        named = "SubscribeToShard, DescribeStream, DescribeStreamSummary and ListShards"  # these words are ours
+    elif ":kinesis:" in source:
         needed = [(f"kinesis:{action}", source) for action in READ_STREAM]
         # ListStreams is in AWS's message, but not among what its guide asks for.
         named = "GetRecords, GetShardIterator, DescribeStream, ListShards, and ListStreams"

@@ -66,16 +66,20 @@ def _check_rule(field: str, rule: Any) -> None:
     if len(rule) != 1:
         raise FilterError(f"{field} has a rule with {len(rule)} operators instead of one")
     ((operator, operand),) = rule.items()
-    valid = {
-        "prefix": lambda: isinstance(operand, str),
-        "suffix": lambda: isinstance(operand, str),
-        "equals-ignore-case": lambda: isinstance(operand, str),
-        "exists": lambda: isinstance(operand, bool),
-        "numeric": lambda: _is_range(operand),
-        "anything-but": lambda: _are_values(operand),
-    }.get(operator, lambda: False)
-    if not valid():
+    valid: Callable[[Any], bool] = {
+        "prefix": _is_text,
+        "suffix": _is_text,
+        "equals-ignore-case": _is_text,
+        "exists": lambda value: isinstance(value, bool),
+        "numeric": _is_range,
+        "anything-but": _are_values,
+    }.get(operator, lambda _: False)
+    if not valid(operand):
         raise FilterError(f"{field} has the rule {json.dumps(rule)}, which Lambda does not know")
+
+
+def _is_text(operand: Any) -> bool:
+    return isinstance(operand, str)
 
 
 def _is_range(operand: Any) -> bool:
@@ -121,13 +125,13 @@ def _value_matches(operator: str, operand: Any, value: Any) -> bool:
     if not isinstance(value, str):
         return False
     if operator == "equals-ignore-case":
-        return value.lower() == operand.lower()
+        return value.lower() == str(operand).lower()
     return value.startswith(operand) if operator == "prefix" else value.endswith(operand)
 
 
 def _equal(one: Any, other: Any) -> bool:
     """Whether two JSON values are written alike: 300 is neither "300" nor 300.0, as EventBridge says."""
-    return type(one) is type(other) and one == other
+    return type(one) is type(other) and bool(one == other)
 
 
 def _is_number(value: Any) -> bool:

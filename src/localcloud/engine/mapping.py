@@ -25,6 +25,7 @@ class Mapping:
     batch_size: int = 100
     window: float = 0
     lanes: int = 1
+    tumbling: int = 0
     max_retries: int | None = None
     max_age: int | None = None
     bisect: bool = False
@@ -49,6 +50,7 @@ _RANGES = {
     "BatchSize": range(1, 10_001),
     "MaximumBatchingWindowInSeconds": range(301),
     "ParallelizationFactor": range(1, 11),
+    "TumblingWindowInSeconds": range(901),
     "MaximumRetryAttempts": range(-1, 10_001),
     "MaximumRecordAgeInSeconds": (-1, *range(60, 604_801)),
 }
@@ -70,10 +72,6 @@ def parse(config: Config[str, Any]) -> Mapping:
         for name, allowed in _RANGES.items()
         if name in config and config[name] not in allowed
     ]
-    if config.get("TumblingWindowInSeconds"):
-        problems.append("tumbling windows are not supported by the local cloud")
-    if "/consumer/" in config["EventSourceArn"]:
-        problems.append("enhanced fan-out is not supported by the local cloud")
     on_failure = config.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
     if on_failure and on_failure.split(":")[2:3] not in (["sqs"], ["sns"], ["s3"]):
         problems.append(f"the destination {on_failure} is not a queue, a topic or a bucket")
@@ -101,7 +99,9 @@ def parse(config: Config[str, Any]) -> Mapping:
         enabled=config["State"] not in ("Disabled", "Disabling", "Deleting"),
         batch_size=config.get("BatchSize", 100),
         window=config.get("MaximumBatchingWindowInSeconds", 0),
-        lanes=config.get("ParallelizationFactor", 1),
+        # The state of a tumbling window is one for the shard, so its batches follow one another: our choice.
+        lanes=1 if config.get("TumblingWindowInSeconds") else config.get("ParallelizationFactor", 1),
+        tumbling=config.get("TumblingWindowInSeconds", 0),
         max_retries=_limit(config.get("MaximumRetryAttempts", -1)),
         max_age=_limit(config.get("MaximumRecordAgeInSeconds", -1)),
         bisect=config.get("BisectBatchOnFunctionError", False),

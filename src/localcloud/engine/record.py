@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from localcloud.engine import filters
@@ -68,6 +68,6 @@ def _kinesis_fields(fields: dict[str, Any]) -> dict[str, Any]:
         return {**fields, "data": text}
 
 
-@cache
+@lru_cache(maxsize=256)
 def _pattern(text: str) -> filters.Pattern:
     return filters.parse(text)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from handlers.aggregate_scores_by_user.counting import ENTRY_DAMAGED, TOO_OLD
-from handlers.aggregate_scores_by_user.ledger import DAMAGED, Entry, Transaction
+from handlers.aggregate_scores_by_user.ledger import DAMAGED, Entry, Transaction, UncountableError
 from handlers.shared.errors import RefusedError, RetryableError
 from handlers.shared.lambda_types import DynamoDBRecord
 from tests.fakes.invocation import Function, InMemoryParking
@@ -290,6 +290,17 @@ def test_a_missing_grant_fails_the_batch_at_once_and_parks_nothing(
     assert "AccessDeniedException" in function.log.getvalue()
 
 
+def test_no_transaction_of_a_user_begins_after_one_that_was_given_up(
+    function: Function, ledger: InMemoryLedger
+) -> None:
+    ledger.before = failing(RefusedError("AccessDeniedException: no"), lambda _: True)
+
+    response = function.invoke([insert(record_id, record_id, "ann", "1") for record_id in range(1, 251)])
+
+    assert response == failed(1)
+    assert json.loads(function.log.getvalue().splitlines()[-1])["Transactions"] == 1
+
+
 def test_poison_is_parked_whole_and_the_rest_of_its_batch_is_counted(
     function: Function, ledger: InMemoryLedger, parking: InMemoryParking
 ) -> None:
@@ -362,6 +373,8 @@ def test_poison_that_cannot_be_parked_is_reported_though_the_rest_is_counted(
 
     assert response == failed(2)
     assert ledger.totals == {"ann": (Decimal(2), 2)}
+    summary = json.loads(function.log.getvalue().splitlines()[-1])
+    assert (summary["Parked"], summary["Failed"]) == (0, 1)
 
 
 @pytest.mark.parametrize("body", [None, {}, "text"])
@@ -401,6 +414,20 @@ def test_an_update_that_overflows_takes_back_the_old_score_and_counts_on_a_later
     assert ledger.totals == {"ann": (Decimal(LARGEST), 1)}
 
 
+def test_an_entry_that_cannot_be_stored_is_parked_and_the_rest_of_its_transaction_is_counted(
+    function: Function, ledger: InMemoryLedger, parking: InMemoryParking
+) -> None:
+    refused = UncountableError("Item size has exceeded the maximum allowed size", record_ids=["2"])
+    ledger.before = failing(refused, lambda transaction: any(put.entry.score == 5 for put in transaction.puts))
+
+    assert function.invoke([insert(1, 1, "ann", "3"), insert(2, 2, "ann", "5"), insert(3, 3, "bob", "7")]) == DONE
+
+    assert ledger.totals == {"ann": (Decimal(3), 1), "bob": (Decimal(7), 1)}
+    assert ledger.entries["2"].username is None
+    assert [json.loads(document)["reason"] for document in parking.documents.values()] == [str(refused)]
+    assert ledger.requests == 2, "the record at fault is known: one for its withdrawal, one for all others"
+
+
 def test_scores_too_far_apart_to_add_up_are_tried_one_by_one(
     function: Function, ledger: InMemoryLedger, parking: InMemoryParking
 ) -> None:
@@ -437,6 +464,7 @@ def test_an_update_whose_difference_has_too_many_digits_is_counted(
     assert ledger.totals == {"ann": (Decimal("1E-100"), 1), "bob": (Decimal(1), 1)}
     assert parking.documents == {}
     if not lost:
+        assert json.loads(function.log.getvalue().splitlines()[-1])["Applied"] == 2
         assert ledger.requests == requests + 3, "one for bob, and two for ann"
 
 
@@ -623,7 +651,7 @@ def test_the_summary_of_a_batch_is_one_line_that_is_its_metrics_too(function: Fu
     assert units == {**dict.fromkeys(counts, "Count"), "Latency": "Milliseconds"}
 
 
-@pytest.mark.parametrize("at", [None, "now", float("nan"), -1.0, 1e300])
+@pytest.mark.parametrize("at", [None, "now", float("nan"), -1.0, 1e12, 1e300])
 def test_a_batch_of_unknown_age_has_no_latency(at: Any, function: Function) -> None:
     record = stream_record("REMOVE", 1, 1, ApproximateCreationDateTime=at)
 

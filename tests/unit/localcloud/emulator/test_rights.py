@@ -5,6 +5,7 @@ import pytest
 from localcloud.emulator.rights import READ_STREAM, READ_TABLE_STREAM, missing_right
 
 STREAM = "arn:aws:kinesis:us-east-1:000000000000:stream/s"
+CONSUMER = f"{STREAM}/consumer/c:1"
 TABLE_STREAM = "arn:aws:dynamodb:us-east-1:000000000000:table/t/stream/2026-11-23T00:00:00.000"
 BUCKET, QUEUE, TOPIC = "arn:aws:s3:::b", "arn:aws:sqs:us-east-1:000000000000:q", "arn:aws:sns:us-east-1:000000000000:t"
 CALLS = "The function execution role does not have permissions to call"
@@ -18,6 +19,8 @@ CALLS = "The function execution role does not have permissions to call"
             (TABLE_STREAM, "", (f"dynamodb:{action}", TABLE_STREAM), "Cannot access stream")
             for action in READ_TABLE_STREAM
         ),
+        (CONSUMER, "", ("kinesis:SubscribeToShard", CONSUMER), "Cannot access stream"),
+        (CONSUMER, "", ("kinesis:ListShards", STREAM), "Cannot access stream"),
         (
             TABLE_STREAM,
             "",

@@ -1,84 +1,19 @@
-"""Totals that are exact on the deployed system, whatever is delivered twice, cannot be counted, or fails on the way."""
+"""Totals that are exact on the deployed system, whatever is delivered twice or cannot be counted."""
 
 import json
 import random
-from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
+from tests.acceptance.evidence import Evidence
+from tests.acceptance.players import Players, delivered_records
 from tests.integration.deployment import System
-from tests.integration.faults import faults_before_dynamodb, fired
 from tests.waiting import eventually
-
-Totals = dict[str, tuple[Decimal | int, int]]
-"""The score and the number of records of each user."""
-
-
-class Players:
-    """The users of one test, whose names begin with its own, and their records."""
-
-    def __init__(self, system: System, name: str, first_record: int) -> None:
-        tables: Any = boto3.resource("dynamodb")
-        self._name = name
-        self._first_record = first_record
-        self._records = tables.Table(system.table("GameScoreRecords"))
-        self._totals = tables.Table(system.table("GameScoresByUser"))
-
-    def put(self, record: int, user: str, **attributes: Any) -> None:
-        """Create or replace a record; without `Score`, say, when it is to be wrong."""
-        key = {"RecordID": self._first_record + record}
-        self._records.put_item(Item={**key, "Username": f"{self._name} {user}", **attributes})
-
-    def delete(self, record: int) -> None:
-        """Delete a record."""
-        self._records.delete_item(Key={"RecordID": self._first_record + record})
-
-    def totals(self) -> Totals:
-        """What the totals are; a user without records, who reads 0, is left out."""
-        totals: Totals = {
-            item["Username"]: (item["Score"], int(item["RecordCount"]))
-            for item in self._totals.scan(ConsistentRead=True)["Items"]
-            if item["Username"].startswith(self._name)
-        }
-        return {user: total for user, total in totals.items() if total != (0, 0)}
-
-    def owed(self) -> Totals:
-        """What the totals should be: the sums over the users' records that hold a number."""
-        sums: Totals = defaultdict(lambda: (Decimal(0), 0))
-        for item in self._records.scan(ConsistentRead=True)["Items"]:
-            if item["Username"].startswith(self._name) and isinstance(item.get("Score"), Decimal):
-                score, records = sums[item["Username"]]
-                sums[item["Username"]] = (score + item["Score"], records + 1)
-        return sums
-
-    def are_exact(self) -> bool:
-        """Whether every total is what it should be."""
-        return self.totals() == self.owed()
-
-
-def delivered_records(system: System) -> list[dict[str, Any]]:
-    """Every record of the stream of GameScoreRecords, as Lambda delivers them."""
-    streams = boto3.client("dynamodbstreams")
-    arn = system.outputs["tables"]["GameScoreRecords"]["stream_arn"]
-    records: list[dict[str, Any]] = []
-    for shard in streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
-        iterator: str | None = streams.get_shard_iterator(
-            StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
-        )["ShardIterator"]
-        while iterator:
-            page = streams.get_records(ShardIterator=iterator)
-            for record in page["Records"]:
-                created = record["dynamodb"]["ApproximateCreationDateTime"].timestamp()
-                body = {**record["dynamodb"], "ApproximateCreationDateTime": created}
-                records.append({**record, "eventSourceARN": arn, "dynamodb": body})
-            iterator = page.get("NextShardIterator") if page["Records"] else None
-    return records
 
 
 def parked_records(system: System, users: str) -> list[dict[str, Any]]:
@@ -142,7 +77,10 @@ def test_what_is_delivered_again_in_any_order_and_size_changes_nothing(system: S
     assert players.totals() == before
 
 
-def test_records_that_cannot_be_counted_are_parked_with_their_payload_and_the_rest_is_counted(system: System) -> None:
+@pytest.mark.parity("DynamoDB records as a function sees them")
+def test_records_that_cannot_be_counted_are_parked_with_their_payload_and_the_rest_is_counted(
+    system: System, evidence: Evidence
+) -> None:
     players = Players(system, "poison", 3000)
     players.put(1, "eve", Score=1)
     players.put(2, "eve")
@@ -158,6 +96,15 @@ def test_records_that_cannot_be_counted_are_parked_with_their_payload_and_the_re
         ("Score is missing or is not of type N", "3003"),
     ]
     assert {each["function"] for each in parked} == {system.function("AggregateScoresByUser")}
+    [record] = parked[0]["payload"]["Records"]
+    evidence.keep("stream event, DynamoDB", record)
+    assert record.keys() == {
+        *("eventID", "eventName", "eventVersion", "eventSource", "awsRegion", "dynamodb", "eventSourceARN")
+    }
+    assert (record["eventName"], record["eventVersion"], record["eventSource"]) == ("INSERT", "1.1", "aws:dynamodb")
+    assert record["dynamodb"].keys() == {
+        *("ApproximateCreationDateTime", "Keys", "NewImage", "SequenceNumber", "SizeBytes", "StreamViewType")
+    }
 
 
 def test_concurrent_replays_of_a_parked_record_count_it_once(system: System) -> None:
@@ -189,27 +136,6 @@ def test_an_item_that_can_no_longer_be_counted_loses_what_it_had_counted(system:
     players.put(1, "max", Score="none")
 
     eventually(lambda: players.totals() == {"spoilt max": (2, 1)}, what="the total of what can be counted")
-
-
-def test_totals_stay_exact_while_dynamodb_throttles_fails_times_out_and_loses_acknowledgements(
-    system: System, tmp_path: Path
-) -> None:
-    players = Players(system, "faults", 5000)
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    dice = random.Random(seed)
-
-    with faults_before_dynamodb(system, tmp_path) as proxy:
-        for _ in range(400):
-            record, user = dice.randrange(60), f"user {dice.randrange(8)}"
-            if dice.random() < 0.15:
-                players.delete(record)
-            else:
-                players.put(record, user, Score=dice.randrange(-50, 100))
-        eventually(players.are_exact, what="exact totals", seconds=120)
-        happened = fired(proxy)
-
-    assert {"error", "response", "reset", "timeout"} <= happened, "a fault that has not happened proves nothing"
 
 
 @pytest.fixture(autouse=True)

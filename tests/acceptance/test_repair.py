@@ -16,9 +16,9 @@ import pytest
 
 from handlers.shared.parking import parked_document, parked_key
 from scripts.traffic.invoke import EVENTS
+from tests.acceptance.players import Players, delivered_records
 from tests.fakes.discarded import dynamodb_invocation_record
 from tests.integration.deployment import System
-from tests.integration.test_exactness import Players, delivered_records
 from tests.waiting import eventually
 
 FUNCTION = "AggregateScoresByUser"
@@ -217,8 +217,15 @@ def test_reconcile_finds_and_repairs_what_has_drifted_while_others_play(system: 
 
     assert lines(system, "reconcile", "--pause", "1") == [EXACT]
     for name in "Drift", "NotJudged":
-        metrics = boto3.client("cloudwatch").list_metrics(Namespace="GameScores", MetricName=name)["Metrics"]
-        assert [each["Dimensions"] for each in metrics] == [[{"Name": "Stage", "Value": "local"}]]
+        stage = [{"Name": "Stage", "Value": system.stage.name}]
+        metric = {"Namespace": "GameScores", "MetricName": name}
+        eventually(
+            lambda metric=metric, stage=stage: (  # type: ignore[misc]
+                stage in [each["Dimensions"] for each in boto3.client("cloudwatch").list_metrics(**metric)["Metrics"]]
+            ),
+            f"the metric {name}",
+            "metrics",
+        )
 
 
 @pytest.mark.usefixtures("_no_drift")

@@ -39,6 +39,7 @@ def test_a_record_put_into_the_stream_shows_up_decoded_in_the_functions_log(syst
             "Decoded payload: Hello from a producer" in line for line in system.logged("ProcessKinesisRecords")
         ),
         what="the decoded payload in the log",
+        seconds="logs",
     )
 
 
@@ -64,7 +65,11 @@ def test_a_score_event_put_into_the_stream_ends_in_its_users_total(system: Syste
         )
 
     eventually(lambda: (total(system, "jane") or {}).get("Score") == {"N": "42"}, what="jane's total of 42")
-    assert any("Decoded payload: {" in line for line in system.logged("ProcessKinesisRecords"))
+    eventually(
+        lambda: any("Decoded payload: {" in line for line in system.logged("ProcessKinesisRecords")),
+        what="the decoded payload in the log",
+        seconds="logs",
+    )
 
 
 def test_process_kinesis_records_answers_the_labs_test_event_as_the_lab_says(system: System) -> None:
