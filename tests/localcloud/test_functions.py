@@ -66,9 +66,7 @@ class Function:
         return [
             [
                 event["message"]
-                for page in logs.get_paginator("filter_log_events").paginate(
-                    logGroupName=group, logStreamNames=[stream]
-                )
+                for page in pages(logGroupName=group, logStreamNames=[stream])
                 for event in page["events"]
             ]
             for stream in streams
