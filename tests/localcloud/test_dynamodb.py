@@ -92,7 +92,6 @@ def test_sums_have_38_digits_and_are_never_rounded(deployment: Deployment, table
     with pytest.raises(ClientError, match="Number overflow"):
         add("0.1")
     assert add("87654321098765432109876543210987654321") == "1" + "0" * 38
-    assert add("1E+100").startswith("1000")
 
 
 def transaction(cloud: Cloud, table: str, *keys: str) -> str:
