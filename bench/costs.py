@@ -1,7 +1,7 @@
 """What a million records cost at list prices, for us and each peer; and what a stage costs without any.
 
 us-east-1, read in November 2026; where the amounts come from is in docs/sizing.md:
-DynamoDB on demand, $0.625 a million write units, since November 2024: https://aws.amazon.com/dynamodb/pricing/on-demand/
+DynamoDB on demand, $0.625 a million write units and $0.125 a million read units, since November 2024: https://aws.amazon.com/dynamodb/pricing/on-demand/
 Lambda on arm64, $0.0000133334 a GB-second and $0.20 a million requests: https://aws.amazon.com/lambda/pricing/
 Kinesis, $0.015 a shard hour and $0.014 a million PUT units of 25 KB: https://aws.amazon.com/kinesis/data-streams/pricing/
 CloudWatch and KMS, by the month: https://aws.amazon.com/cloudwatch/pricing/ and https://aws.amazon.com/kms/pricing/
@@ -18,6 +18,7 @@ from hcl2.utils import SerializationOptions
 from scripts.stage import TERRAFORM
 
 WRITE_UNIT = 0.625 / 1e6
+READ_UNIT = 0.125 / 1e6
 GB_SECOND = 0.0000133334
 INVOCATION = 0.20 / 1e6
 SHARD_HOUR = 0.015

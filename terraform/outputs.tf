@@ -42,7 +42,7 @@ output "functions" {
   }
 
   # Terraform records an output once what it depends on has been made. As this one depends on everything, the commands
-  # can tell a deployment that was interrupted, or failed half-way, from a complete one (scripts/deployed.py).
+  # can tell a deployment that was interrupted, or failed half-way, from a complete one (scripts/deployment.py).
   depends_on = [
     module.stream, module.process_kinesis_records, module.stream_trigger, module.score_records,
     module.aggregate_scores_by_user, module.records_trigger, module.score_ledger, module.scores_by_user,

@@ -10,7 +10,7 @@ terraform {
   }
 
   # A stage's settings are in stages/<stage>.s3.tfbackend; the bucket, whose name holds account and region,
-  # comes from scripts/deploy.py.
+  # comes from scripts/deploy/deploy.py.
   backend "s3" {}
 }
 

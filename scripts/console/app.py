@@ -18,7 +18,7 @@ from flask import Flask, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from scripts.command import UserError
+from scripts.cli import UserError
 from scripts.console import items
 from scripts.console.connection import Connection
 from scripts.console.flow import Flow
@@ -26,17 +26,17 @@ from scripts.console.guard import guard
 from scripts.console.job import Job, Tell
 from scripts.console.problems import InvalidError, Problem, RefusedError, problem
 from scripts.console.recent import Recent
-from scripts.deployed import Deployed
-from scripts.failure_bucket import FailureBucket
-from scripts.invoke import EVENTS, check_event, invoke, read_event
-from scripts.leaderboard import Budget, leaderboard
-from scripts.logs import Line, lines
-from scripts.metrics import LAMBDA, panels, period
-from scripts.producer import Event, send_all, stream
-from scripts.reconcile import PAUSE, publish, reconcile, told
-from scripts.redrive import redrive_all, targets
-from scripts.score_tables import Table
-from scripts.since import since as parse_since
+from scripts.deployment import Deployed
+from scripts.failures.redrive import redrive_all, targets
+from scripts.failures.store import FailureBucket
+from scripts.observe.leaderboard import Budget, leaderboard
+from scripts.observe.logs import Line, lines
+from scripts.observe.metrics import LAMBDA, panels, period
+from scripts.reconcile.reconcile import PAUSE, publish, reconcile, told
+from scripts.reconcile.tables import Table
+from scripts.timespan import since as parse_since
+from scripts.traffic.invoke import EVENTS, check_event, invoke, read_event
+from scripts.traffic.sender import Event, send_all, stream
 
 _PAGE = Path(__file__).parent / "page"
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}

@@ -9,7 +9,7 @@ import boto3
 import botocore.session
 from botocore.config import Config
 
-from scripts.deployed import Deployed, deployed
+from scripts.deployment import Deployed, deployed
 from scripts.stage import Stage, resolve
 
 _KNOWN_SECONDS = 5.0

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from scripts.deployed import Deployed
-from scripts.logs import Line, lines
-from scripts.metrics import from_cloudwatch, from_logs, own_metrics
-from scripts.status import Status, status
+from scripts.deployment import Deployed
+from scripts.observe.logs import Line, lines
+from scripts.observe.metrics import from_cloudwatch, from_logs, own_metrics
+from scripts.observe.status import Status, status
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch.type_defs import MetricTypeDef

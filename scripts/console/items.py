@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from handlers.shared import decimals, usernames
 from handlers.shared.errors import PoisonRecordError
 from scripts.console.problems import InvalidError, RefusedError
-from scripts.score_tables import Item, Table
+from scripts.reconcile.tables import Item, Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

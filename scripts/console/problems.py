@@ -18,10 +18,10 @@ from botocore.exceptions import (
     ConnectionError as AWSConnectionError,
 )
 
-from scripts.command import UserError
-from scripts.deployed import NotDeployedError
-from scripts.invoke import NotJsonError
+from scripts.cli import UserError
+from scripts.deployment import NotDeployedError
 from scripts.stage import Stage
+from scripts.traffic.invoke import NotJsonError
 
 _EXPIRED = {
     "AuthFailure",

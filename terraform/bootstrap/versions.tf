@@ -8,7 +8,7 @@ terraform {
     }
   }
 
-  # The state lives in the bucket that this root looks after; scripts/bootstrap.py names it.
+  # The state lives in the bucket that this root looks after; scripts/deploy/bootstrap.py names it.
   backend "s3" {
     key          = "stream-processing/bootstrap.tfstate"
     encrypt      = true

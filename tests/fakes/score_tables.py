@@ -8,9 +8,9 @@ from handlers.aggregate_scores_by_user.dynamodb import parse_entry
 from handlers.aggregate_scores_by_user.ledger import DAMAGED, Entry, OutdatedError, Transaction, UncountableError
 from handlers.shared import decimals
 from handlers.shared.retrying import Patience
-from scripts.reconciliation import Reconciliation
-from scripts.score_tables import Item, Page, Table
-from scripts.snapshot import Snapshot
+from scripts.reconcile.reconciliation import Reconciliation
+from scripts.reconcile.snapshot import Snapshot
+from scripts.reconcile.tables import Item, Page, Table
 from tests.fakes.invocation import ShuffledWorkers
 from tests.fakes.ledger import InMemoryLedger
 from tests.fakes.stream import ARN, SourceTable
@@ -100,6 +100,7 @@ class InMemoryScoreTables:
 
     def read(self, record_ids: Sequence[str], /) -> Mapping[str, tuple[Item | None, Item | None]]:
         """See ScoreTables."""
+        assert 1 <= len(record_ids) <= 50, f"DynamoDB reads at most 100 items, and these are 2 for each {record_ids}"
         self.between()
         records = self.items(Table.RECORDS)
         self.between()

@@ -23,11 +23,11 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from scripts import bootstrapped, state_bucket
-from scripts.bootstrap import Trust, bootstrap
-from scripts.command import UserError
-from scripts.deployed import Deployed
-from scripts.reconcile import reconcile
+from scripts.cli import UserError
+from scripts.deploy import bootstrapped, state_bucket
+from scripts.deploy.bootstrap import Trust, bootstrap
+from scripts.deployment import Deployed
+from scripts.reconcile.reconcile import reconcile
 from scripts.stage import ROOT, Stage
 from tests.integration.deployment import Deployment, local_stage
 from tests.policy import provider_calls
@@ -135,7 +135,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     """An account in which the stage was deployed by a person, in part, before it was bootstrapped."""
     with local_stage(tmp_path_factory.mktemp("bootstrap")) as local:
         key = boto3.client("kms").create_key(Description="The stage's data")["KeyMetadata"]["Arn"]
-        stage = StageWithAKey(local.name, local.region, local.endpoint, local.folder, key)
+        stage = StageWithAKey(local.name, local.region, local.endpoint, local.folder, kms_key_arn=key)
         Deployment(stage, PREFIX, {}).apply_only(
             "module.monitoring.module.key", "module.process_kinesis_records.aws_iam_role.this"
         )

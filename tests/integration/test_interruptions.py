@@ -6,8 +6,8 @@ twice and thrice, takes some hours (INTERRUPT_SHARE=1/3 runs a third; INTERRUPT_
     INTERRUPT_AT=0:72:4 INTERRUPT_TIMES=1,2,3 .venv/bin/pytest -s tests/integration/test_interruptions.py
 """
 
+import importlib
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.cloud import LocalCloud
+from scripts.__main__ import commands as command_modules
 from scripts.stage import ROOT
 from tests.integration.shell import Shell
 
@@ -42,12 +43,11 @@ def moments() -> list[tuple[int, int]]:
 
 def commands(state: str) -> list[str]:
     """The commands that look at what is deployed. The console serves a stage that is not deployed at all."""
-    files = sorted((ROOT / "scripts").glob("*.py"))
     looking = [
-        file.stem for file in files if re.search(r"from scripts.deployed import .*\bdeployed\b", file.read_text())
+        name for name, module in command_modules().items() if "deployed" in vars(importlib.import_module(module))
     ]
-    console = ["console"] if state == PARTLY else []
-    return [name for name in looking if name not in ("deploy", "demo", "env")] + console
+    unfit = ["deploy", "demo", "env", *([] if state == PARTLY else ["console"])]
+    return [name for name in looking if name not in unfit]
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def run(shell: Shell, command: str) -> "subprocess.CompletedProcess[str]":
     """Run a command as make does, without make."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return subprocess.run(
-        [sys.executable, "-m", f"scripts.{command}", "--stage", "local", *NEEDS.get(command, ())],
+        [sys.executable, "-m", "scripts", command, "--stage", "local", *NEEDS.get(command, ())],
         cwd=ROOT,
         env=clean | {"PYTHONPATH": "src", "LOCAL_DIR": str(shell.folder), "LOCAL_PORT": str(shell.port)},
         stdin=subprocess.DEVNULL,

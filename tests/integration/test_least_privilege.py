@@ -13,8 +13,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from scripts.stage import TERRAFORM
+from tests.acceptance.players import Players
 from tests.integration.deployment import Deployment, System, local_stage
-from tests.integration.test_exactness import Players
 from tests.policy.rules import complaints, resources
 from tests.waiting import eventually
 
@@ -263,3 +263,30 @@ def test_without_any_one_action_of_its_role_a_function_fails_and_says_why_until_
     with ExitStack() as uses, without(system, function, action):
         for use in NEEDED[function][action]:
             uses.enter_context(use(system, function, action))
+
+
+def errors(system: System) -> str:
+    """What AggregateScoresByUser has logged as errors."""
+    return "\n".join(line for line in system.logged(AGGREGATE) if '"ERROR"' in line)
+
+
+def parked(system: System) -> set[str]:
+    """The keys of what AggregateScoresByUser has parked."""
+    bucket, prefix = system.outputs["failure_bucket"], f"parked/{system.function(AGGREGATE)}/"
+    return {
+        each["Key"] for each in boto3.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+    }
+
+
+def test_without_the_right_to_park_a_poison_record_is_retried_and_the_rest_is_counted_once(system: System) -> None:
+    players = Players(system, "report-failures", 9000)
+    before, reported = parked(system), errors(system)
+
+    with without(system, AGGREGATE, "s3:PutObject"):
+        players.put(1, "ann", Score="none")
+        players.put(2, "ann", Score=2)
+        eventually(lambda: "s3:PutObject" in errors(system).removeprefix(reported), what="the denial in the log")
+        assert parked(system) == before
+
+    eventually(lambda: len(parked(system) - before) == 1, what="the parked record")
+    eventually(lambda: players.totals() == {"report-failures ann": (2, 1)}, what="exact totals")

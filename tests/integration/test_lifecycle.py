@@ -13,7 +13,7 @@ from typing import Any
 import boto3
 import pytest
 
-from scripts.smoke import RECORD_ID, USERNAME
+from scripts.deploy.smoke import RECORD_ID, USERNAME
 from scripts.stage import ROOT
 from tests.integration.deployment import System
 from tests.integration.shell import Shell
@@ -30,18 +30,22 @@ class Prod(Shell):
 
     def prod(self, *arguments: str) -> tuple[int, str]:
         """The exit code of make, and all that it printed."""
-        return self.make(*arguments, **self.environment)
+        with self.start_prod(*arguments) as process:
+            output, _ = process.communicate(timeout=300)
+        return process.returncode, output
+
+    def start_prod(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start make for prod; a later argument replaces an earlier one."""
+        return self.start("STAGE=prod", "CONFIRM=prod", *arguments, **self.environment)
 
     @property
     def environment(self) -> dict[str, str]:
         """What such a shell has set."""
         return {
-            "STAGE": "prod",
             "AWS_PROFILE": "prod",
             "AWS_REGION": "us-east-1",
             "AWS_CONFIG_FILE": str(self.folder / "config"),
             "AWS_SHARED_CREDENTIALS_FILE": str(self.folder / "credentials"),
-            "CONFIRM": "prod",
             INIT_OPTIONS: f"{os.environ.get(INIT_OPTIONS, '')} -backend-config=use_path_style=true",
         }
 
@@ -252,7 +256,7 @@ def test_a_destroy_of_protected_tables_removes_nothing(prod: Prod) -> None:
 
 
 def test_of_two_deploys_at_once_one_is_told_who_holds_the_lock(prod: Prod) -> None:
-    with prod.start("deploy", **prod.environment) as first, prod.start("deploy", **prod.environment) as second:
+    with prod.start_prod("deploy") as first, prod.start_prod("deploy") as second:
         outputs = [process.communicate(timeout=120)[0] for process in (first, second)]
 
     (refused,) = (output for output in outputs if "error:" in output)

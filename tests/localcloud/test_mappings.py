@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.localcloud.conftest import Deployment, policy
+from tests.acceptance.probe import policy
+from tests.localcloud.conftest import Deployment
 from tests.localcloud.processes import Cloud
 from tests.simulation.cases import Behaviour
 from tests.waiting import eventually

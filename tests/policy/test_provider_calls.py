@@ -1,5 +1,6 @@
 """Calls become rights, and rights are found in policies or missed there; the recording has what it must have."""
 
+import json
 from typing import Any
 
 import hcl2
@@ -33,6 +34,31 @@ LOG = """\
 def test_calls_are_read_from_the_providers_log() -> None:
     assert calls(LOG) == {"aws_cloudwatch_log_group": ["logs:CreateLogGroup"]}
     assert denied(LOG) == {"CloudWatch Logs:CreateLogGroup"}
+
+
+def test_a_call_with_a_package_of_any_size_is_read_from_the_providers_log() -> None:
+    prefix = "2026-11-24T08:10:49.620Z [DEBUG] provider.terraform-provider-aws: "
+    whole = json.dumps(
+        {
+            "@level": "debug",
+            "@message": "HTTP Request Sent",
+            "http.request.body": json.dumps({"ZipFile": "UEsD" * 40_000}),
+            "rpc.method": "CreateFunction",
+            "rpc.service": "Lambda",
+            "tf_resource_type": "aws_lambda_function",
+        },
+        separators=(",", ":"),
+    )
+    pieces = [whole[start : start + 65_536] for start in range(0, len(whole), 65_536)]
+    between = "2026-11-24T08:10:49.621Z [DEBUG] provider.stdio: received EOF\n"
+
+    assert len(pieces) == 3
+    assert calls(between.join(f"{prefix}{piece}\n" for piece in pieces) + LOG) == {
+        "aws_cloudwatch_log_group": ["logs:CreateLogGroup"],
+        "aws_lambda_function": ["lambda:CreateFunction"],
+    }
+    with pytest.raises(ValueError, match="ends within an entry"):
+        calls(prefix + pieces[0])
 
 
 def test_what_goes_beyond_the_recording_is_found() -> None:

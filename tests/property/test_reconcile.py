@@ -22,10 +22,10 @@ from handlers.shared import aws, decimals, usernames
 from handlers.shared.errors import PoisonRecordError, RetryableError
 from handlers.shared.retrying import Patience
 from handlers.shared.workers import Threads
-from scripts.judgement import Judgement, Verdict
-from scripts.reconciliation import Reconciliation
-from scripts.score_tables import DynamoDBScoreTables, Item, Table, Throttle
-from scripts.snapshot import Snapshot
+from scripts.reconcile.judgement import Judgement, Verdict
+from scripts.reconcile.reconciliation import Reconciliation
+from scripts.reconcile.snapshot import Snapshot
+from scripts.reconcile.tables import DynamoDBScoreTables, Item, Table, Throttle
 from tests.fakes.invocation import Function, InMemoryParking
 from tests.fakes.score_tables import InMemoryScoreTables, OpenLedger, reconciliation
 from tests.fakes.stream import ARN, SourceTable, score_image
@@ -156,9 +156,8 @@ def test_reconcile_breaks_nothing_that_is_only_on_its_way(history: list[tuple[st
 @settings(max_examples=max(1, HISTORIES // 300), deadline=None, print_blob=True)
 @given(damages)
 def test_reconcile_reads_and_repairs_any_damage_in_dynamodb(damages: list[Damage]) -> None:
+    # moto restores the credentials that it finds, so nothing may change them within it.
     with MonkeyPatch.context() as patch, mock_aws():
-        for name in "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY":
-            patch.setenv(name, "test")
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         patch.delenv("AWS_ENDPOINT_URL", raising=False)
         tables = MotoTables()

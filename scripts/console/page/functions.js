@@ -96,7 +96,7 @@ async function test() {
   }, button);
 }
 
-/** @param {any} execution see scripts/invoke.py */
+/** @param {any} execution see scripts/traffic/invoke.py */
 function showExecution(execution) {
   const { report } = execution;
   const facts = {

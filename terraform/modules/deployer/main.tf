@@ -587,7 +587,7 @@ module "alarms_key" {
   name_prefix = var.name_prefix
 }
 
-# By which `make` finds it: scripts/bootstrapped.py.
+# By which `make` finds it: scripts/deploy/bootstrapped.py.
 resource "aws_kms_alias" "alarms" {
   name          = "alias/stream-processing-${var.stage}-alarms"
   target_key_id = module.alarms_key.arn

@@ -19,7 +19,7 @@ from werkzeug.serving import make_server
 
 from scripts.console.app import create_app
 from scripts.console.connection import Connection, SharedSession
-from scripts.deployed import Deployed
+from scripts.deployment import Deployed
 from scripts.stage import Stage
 from tests.integration.deployment import System
 from tests.waiting import free_port

@@ -14,7 +14,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from scripts import state_bucket
+from scripts.deploy import state_bucket
 from tests.integration.console.conftest import Console, FixedConnection, Visit, console_of
 from tests.integration.console.test_panels import records
 from tests.integration.deployment import System

@@ -13,9 +13,9 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from handlers.shared.parking import parked_document, parked_key
+from tests.acceptance.players import delivered_records
 from tests.integration.console.conftest import Console, Visit
 from tests.integration.deployment import System
-from tests.integration.test_exactness import delivered_records
 from tests.waiting import eventually
 
 PROCESS, AGGREGATE = "ProcessKinesisRecords", "AggregateScoresByUser"

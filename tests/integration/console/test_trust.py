@@ -9,9 +9,9 @@ import pytest
 from flask import Flask, Response
 from playwright.sync_api import Page, expect
 
+from tests.acceptance.test_system import total
 from tests.integration.console.conftest import TOKEN, Console, FixedConnection, Visit, console_of, served
 from tests.integration.deployment import System
-from tests.integration.test_system import total
 
 ACCOUNT = "123456789012"
 

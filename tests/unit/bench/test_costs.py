@@ -9,8 +9,8 @@ import pytest
 
 from bench import costs
 from handlers.process_kinesis_records.ingestion import Outcome
-from scripts import reconcile
-from scripts.docs import BEGIN, SIZING
+from scripts.develop.docs import BEGIN, SIZING
+from scripts.reconcile import reconcile
 from scripts.stage import TERRAFORM
 from tests.fakes.invocation import Function, InMemoryParking
 from tests.fakes.ledger import InMemoryLedger
@@ -49,8 +49,8 @@ def test_the_documents_sums_are_those_of_the_table() -> None:
         low, high = (words[round(total / price)] for price in (dearest, cheapest))
         assert re.search(rf"\b{name}\b costs as much as {low} to {high}|one of {name} as much as {low} to {high}", text)
     assert f"A day of an idle prod costs {prod / costs.HOURS * 24:.2f}" in text
-    readme = (SIZING.parents[1] / "README.md").read_text()
-    assert f"({dev:.0f} USD a month in dev, {prod:.0f} in prod)" in readme
+    operating = SIZING.with_name("operating.md").read_text()
+    assert f"({dev:.0f} USD a month in dev, {prod:.0f} in prod)" in operating
 
 
 def test_alarms_are_counted_by_function_mapping_table_and_operation(terraform: Path) -> None:

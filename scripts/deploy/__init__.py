@@ -1,0 +1,1 @@
+"""Create, change, inspect and remove a stage."""

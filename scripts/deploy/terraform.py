@@ -1,0 +1,452 @@
+"""Runs Terraform for a stage, with the stage's state, variables and working folder."""
+
+import fcntl
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
+
+import boto3
+import psutil
+import typer
+
+from scripts.cli import UserError
+from scripts.deploy import leftovers
+from scripts.stage import TERRAFORM, Stage
+
+HOLDS_DATA = frozenset({"aws_dynamodb_table", "aws_kinesis_stream", "aws_s3_bucket"})
+"""The types of resources whose loss cannot be made good by another deploy."""
+
+_NO_CHANGES, _FAILED, _CHANGES = 0, 1, 2  # terraform plan -detailed-exitcode
+_TAINTED = (
+    "replace_because_tainted"  # https://developer.hashicorp.com/terraform/internals/json-format#change-representation
+)
+_SURVIVOR_SECONDS = 600.0
+_RECOVERIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of a resource in a plan."""
+
+    address: str
+    type: str
+    actions: Sequence[str]
+    """As in Terraform's JSON: `["create"]`, `["delete"]`, `["delete", "create"]` for a replacement, ..."""
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    reason: str | None = None
+    """Terraform's `action_reason`, where it gives one."""
+
+    @property
+    def deletes(self) -> bool:
+        """Whether the resource, as it is now, would be gone."""
+        return "delete" in self.actions
+
+    @property
+    def is_tainted(self) -> bool:
+        """Whether the resource is replaced only because its creation did not finish, or `terraform taint` said so."""
+        return self.reason == _TAINTED
+
+
+@dataclass(frozen=True)
+class Root:
+    """A root module, and what it is applied with."""
+
+    folder: Path
+    name: str
+    """Of its working folder: roots and stages never reconfigure each other."""
+    state_key: str
+    var_file: Path
+
+
+def system(stage: Stage) -> Root:
+    """The system, as a stage has it."""
+    return Root(TERRAFORM, stage.name, stage.state_key, stage.var_file)
+
+
+class StalePlanError(UserError):
+    """A saved plan that no longer fits what is deployed."""
+
+
+class Terraform:
+    """A root module, by default the system, applied to one stage. Each method raises UserError when Terraform fails."""
+
+    def __init__(self, stage: Stage, state_bucket: str, root: Root | None = None) -> None:
+        self._stage = stage
+        self._bucket = state_bucket
+        self._root = root or system(stage)
+        self._data_dir = stage.folder / "terraform" / self._root.name
+        self._given: Path | None = None
+        self._changes: list[Change] | None = None
+        self._text = ""
+        self._claim: TextIO | None = None
+
+    @cached_property
+    def _scratch(self) -> "tempfile.TemporaryDirectory[str]":
+        """A folder of this process for its plan, so that no other command replaces it before it is applied."""
+        return tempfile.TemporaryDirectory(dir=self._data_dir, prefix="plan-")
+
+    def close(self) -> None:
+        """Give up the claim on the working folder, and delete the plan. A process that ends does so by itself."""
+        if self._claim is not None:
+            self._claim.close()
+        if "_scratch" in self.__dict__:
+            self._scratch.cleanup()
+
+    @property
+    def _plan_file(self) -> Path:
+        return self._given or Path(self._scratch.name) / "plan"
+
+    def init(self, *, read_only: bool = False) -> None:
+        """Prepare the working folder; quiet unless it fails. `read_only` writes nothing outside that folder."""
+        self._data_dir.mkdir(parents=True, exist_ok=True)
+        if self._stage.is_local and not read_only:
+            self._forget_stale_lock()
+        code, output = self._captured(
+            "init",
+            "-input=false",
+            "-reconfigure",
+            f"-backend-config={self._stage.backend_file}",
+            f"-backend-config=bucket={self._bucket}",
+            f"-backend-config=key={self._root.state_key}",
+        )
+        if code != 0:
+            raise UserError(f"terraform init failed.\n{output}")
+
+    def plan(
+        self,
+        *,
+        destroy: bool = False,
+        show: bool = True,
+        lock: bool = True,
+        refresh: bool = True,
+        keep_tainted: bool = True,
+        out: Path | None = None,
+    ) -> bool:
+        """Work out and save what has to change; False when nothing has. `show` prints it all, not only the counts.
+
+        A plan that nobody will apply needs no `lock`, and so no right to write; `out` saves it to a file of its own.
+        Without `refresh` the state is believed. A plan with a lock first takes back what an interrupted deploy
+        left: see `recover`.
+        """
+        self._given = out.resolve() if out else None
+        code, self._text = self._plan(destroy, lock=lock, refresh=refresh)
+        # Once something is taken back, a plan may know of more: of a mapping, once its function is in the state.
+        for _ in range(_RECOVERIES if lock and not destroy else 0):
+            if not self.recover(keep_tainted=keep_tainted):
+                break
+            code, self._text = self._plan(destroy, lock=lock, refresh=refresh)
+        self._print(show)
+        return code == _CHANGES
+
+    def use(self, plan: Path, *, show: bool = True) -> bool:
+        """Take a saved plan as the one to apply; False when it changes nothing. Refuses another stage's."""
+        if not plan.is_file():
+            raise UserError(f"There is no plan {plan}. Make one: make plan STAGE={self._stage.name} PLAN={plan}")
+        self._given, self._changes = plan.resolve(), None
+        saved = self._shown()
+        of = saved.get("variables", {}).get("stage", {}).get("value")
+        if of != self._stage.name:
+            raise UserError(f"Nothing was changed: {plan} is a plan of stage {of}, not of {self._stage.name}.")
+        code, self._text = self._captured("show", "-no-color", str(self._plan_file))
+        if code != 0:
+            raise UserError(f"terraform show failed.\n{self._text}")
+        self._print(show)
+        return bool(saved.get("applyable", True))
+
+    def _print(self, everything: bool) -> None:
+        summary = re.search(r"^(Plan: |No changes).*$", self._text, re.MULTILINE)
+        typer.echo(self._text if everything else summary.group(0) if summary else "Only outputs change.")
+
+    def drift(self) -> list[str]:
+        """What was changed behind Terraform's back and a deploy would change back; locks and changes nothing."""
+        self._plan(destroy=False, lock=False)
+        return drifted(self._shown())
+
+    def _shown(self) -> dict[str, Any]:
+        """The saved plan: https://developer.hashicorp.com/terraform/internals/json-format"""
+        code, plan = self._captured("show", "-json", str(self._plan_file), stderr=False)
+        if code != 0:
+            raise UserError(f"terraform show failed.\n{plan}")
+        return dict(json.loads(plan))
+
+    def _plan(self, destroy: bool, *, lock: bool = True, refresh: bool = True) -> tuple[int, str]:
+        code, output = self._captured(
+            "plan",
+            "-input=false",
+            "-detailed-exitcode",
+            f"-var-file={self._root.var_file}",
+            f"-out={self._plan_file}",
+            *(["-destroy"] if destroy else []),
+            *([] if lock else ["-lock=false"]),
+            *([] if refresh else ["-refresh=false"]),
+        )
+        if code not in (_NO_CHANGES, _CHANGES):
+            raise UserError(f"terraform plan failed.\n{output}")
+        # Terraform takes seconds to show a plan as JSON. A change of code alone need not wait for that.
+        nothing_to_look_at = re.search(r"^Plan: 0 to add, .* 0 to destroy|^No changes", output, re.MULTILINE)
+        self._changes = [] if nothing_to_look_at and "reserved_concurrent_executions" not in output else None
+        return code, output
+
+    def changes(self) -> list[Change]:
+        """What the plan would create, replace or delete, and which functions it would update."""
+        if self._changes is None:
+            self._changes = [
+                Change(
+                    resource["address"],
+                    resource["type"],
+                    resource["change"]["actions"],
+                    resource["change"]["before"] or {},
+                    resource["change"]["after"] or {},
+                    resource.get("action_reason"),
+                )
+                for resource in self._shown().get("resource_changes", [])
+                if {"create", "delete"} & set(resource["change"]["actions"])
+                or (resource["type"] == "aws_lambda_function" and "update" in resource["change"]["actions"])
+            ]
+        return self._changes
+
+    def apply(self) -> None:
+        """Carry out the plan that `plan` saved, or that `use` took. Raises StalePlanError when it no longer fits."""
+        with tempfile.TemporaryFile("w+") as errors:
+            try:
+                code = self._run("apply", "-input=false", str(self._plan_file), stderr=errors)
+            except KeyboardInterrupt:
+                self._repeat(errors)
+                self._import_leftovers()  # a destroy, too, shall know of all that was made
+                raise
+            told = self._repeat(errors)
+        if "Saved plan is stale" in told:
+            raise StalePlanError("Nothing was changed: the stage was changed after this plan was made. Plan again.")
+        if code != 0:
+            afresh = " Or start afresh: make cloud-down deploy" if self._stage.is_local else ""
+            raise UserError(
+                "terraform apply failed (see above). The resources that it created are in the state: "
+                f"run the command again.{afresh}"
+            )
+
+    @staticmethod
+    def _repeat(errors: TextIO) -> str:
+        errors.seek(0)
+        told = errors.read().strip()
+        if told:
+            typer.echo(told, err=True)
+        return told
+
+    def recover(self, *, keep_tainted: bool = True) -> bool:
+        """Take back what an interrupted deploy has left, so that the next plan goes on with it.
+
+        - What the saved plan would create, and exists, is imported: see scripts/deploy/leftovers.py.
+        - What holds data, is tainted and is ready to use is untainted, and so updated rather than replaced. Nothing
+          is lost by that, whether or not somebody has written to it meanwhile. `keep_tainted=False` leaves it tainted.
+
+        Returns whether the state was changed: the plan that showed what to take back is then stale.
+        """
+        recovered = self._import_leftovers()
+        for change in self.changes() if keep_tainted else []:
+            if change.is_tainted and change.type in HOLDS_DATA and leftovers.is_ready(change.type, change.before):
+                typer.echo(
+                    f"{change.address} is there, though its creation was interrupted. It is kept, and completed."
+                )
+                self._change_state("untaint", change.address)
+                recovered = True
+        return recovered
+
+    def _import_leftovers(self) -> bool:
+        created = [change for change in self.changes() if change.actions == ["create"]]
+        found = {change.address: leftovers.find(change.type, change.after) for change in created}
+        if not any(found.values()):
+            return False
+        # What another apply, or a part of this one, has made since the plan is in the state already.
+        known = set(self._captured("state", "list")[1].splitlines())
+        imported = False
+        for address, id_ in found.items():
+            if id_ and address not in known:
+                typer.echo(f"Taking over {address} ({id_}), which an interrupted deploy has left.")
+                self._change_state("import", "-input=false", f"-var-file={self._root.var_file}", address, id_)
+                imported = True
+        return imported
+
+    def _change_state(self, command: str, *arguments: str) -> None:
+        code, output = self._captured(command, *arguments)
+        if code != 0:
+            raise UserError(f"terraform {command} failed.\n{output}")
+
+    def _forget_stale_lock(self) -> None:
+        """Remove the lock that a killed command left in the local state, which is this folder's alone.
+
+        Every Terraform that this process starts inherits the claim on the folder, so the claim outlives a command
+        that was killed for as long as its Terraform is still at work. That is waited for.
+        """
+        claim = (self._data_dir / "deploy.lock").open("a+")
+        deadline, told = time.monotonic() + _SURVIVOR_SECONDS, False
+        while True:
+            try:
+                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                claim.seek(0)
+                holder = claim.read().strip()
+                if (holder.isdecimal() and psutil.pid_exists(int(holder))) or time.monotonic() > deadline:
+                    claim.close()
+                    return  # somebody is deploying: Terraform will say who
+            if not told:
+                typer.echo("Waiting for Terraform, which is still at work for a command that was killed.")
+                told = True
+            time.sleep(0.5)
+        claim.truncate(0)
+        claim.write(str(os.getpid()))
+        claim.flush()
+        self._claim = claim
+        boto3.client("s3").delete_object(Bucket=self._bucket, Key=f"{self._root.state_key}.tflock")
+
+    def _captured(self, *arguments: str, stderr: bool = True) -> tuple[int, str]:
+        with tempfile.TemporaryFile("w+") as output:
+            code = self._run(*arguments, stdout=output, stderr=subprocess.STDOUT if stderr else None)
+            output.seek(0)
+            return code, output.read().strip()
+
+    def _run(self, *arguments: str, stdout: Any = None, stderr: Any = None) -> int:
+        """Run Terraform to its end, also when interrupted. Raises KeyboardInterrupt then."""
+        command, *options = arguments
+        colour = [] if stdout is None and sys.stdout.isatty() else ["-no-color"]
+        with OneInterrupt() as interrupts:
+            interrupts.process = subprocess.Popen(
+                ["terraform", f"-chdir={self._root.folder}", command, *colour, *options],
+                env={**os.environ, "TF_DATA_DIR": str(self._data_dir), "TF_IN_AUTOMATION": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                process_group=0,
+                pass_fds=[self._claim.fileno()] if self._claim else [],
+            )
+            return interrupts.wait()
+
+
+class OneInterrupt:
+    """Passes the first interrupt on to a process, and no other.
+
+    At the first, Terraform finishes what it has begun and saves the state. At a second it exits at once, and loses
+    track of what it made. Terraform therefore runs in a process group of its own, which the terminal's Ctrl-C does
+    not reach. A closed terminal and a request to terminate count as interrupts.
+    """
+
+    process: "subprocess.Popen[bytes] | subprocess.Popen[str]"
+
+    def __init__(self) -> None:
+        self._asked = 0
+        self._passed_on = False
+
+    def __enter__(self) -> "OneInterrupt":
+        self._before = {
+            each: signal.signal(each, self._note)
+            for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            if signal.getsignal(each) is not signal.SIG_IGN
+        }
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for each, handler in self._before.items():
+            signal.signal(each, handler)
+
+    def wait(self) -> int:
+        """The exit code of the process. Raises KeyboardInterrupt when there was an interrupt."""
+        if self._asked:
+            self._pass_on()
+        code = self.process.wait()
+        if self._asked:
+            raise KeyboardInterrupt
+        return code
+
+    def _note(self, *_: object) -> None:
+        self._asked += 1
+        # Not by print: what is interrupted may be a print itself.
+        os.write(
+            2,
+            b"Stopping: Terraform finishes what it has begun, and saves the state.\n"
+            if self._asked == 1
+            else b"Still stopping. Terraform must save the state, so it is not interrupted again.\n",
+        )
+        if hasattr(self, "process"):
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        if not self._passed_on:
+            self._passed_on = True
+            self.process.send_signal(signal.SIGINT)
+
+
+def drifted(plan: Mapping[str, Any]) -> list[str]:
+    """The drift in a plan, as Terraform's JSON has it: `<address>: <attribute>, ...` for each resource.
+
+    An attribute has drifted when it is not what the last apply left and a deploy would change it: to another value,
+    or to one that is known only after the apply and that the code sets. A plan also shows what is not deployed yet,
+    and attributes that the code does not set change by themselves.
+    """
+    changes = {change["address"]: change for change in plan.get("resource_changes", [])}
+    found = {}
+    for moved in plan.get("resource_drift", []):
+        address = moved["address"]
+        if address in changes:
+            would_change = _changed(changes[address]) | _unknown(changes[address]) & _set_by_code(plan, address)
+            found[address] = _changed(moved) & would_change
+    return [f"{address}: {', '.join(sorted(names))}" for address, names in sorted(found.items()) if names]
+
+
+def _changed(resource: Mapping[str, Any]) -> set[str]:
+    """The attributes that a change of a resource is about; "all of it" where it was or would be deleted or made."""
+    before, after = resource["change"]["before"], resource["change"]["after"]
+    if before is None or after is None:
+        return {"all of it"} if before != after else set()
+    unknown = resource["change"].get("after_unknown", {})
+    return {name for name in before | after if _differs(before.get(name), after.get(name), unknown.get(name, False))}
+
+
+def _differs(before: Any, after: Any, unknown: Any) -> bool:
+    """Whether a value changes for certain. `unknown` has its structure, with `true` for what is not known yet."""
+    if unknown is True:
+        return False
+    if isinstance(after, dict) and isinstance(before, dict):
+        marks = unknown if isinstance(unknown, dict) else {}
+        return any(_differs(before.get(key), after.get(key), marks.get(key, False)) for key in before | after)
+    if isinstance(after, list) and isinstance(before, list) and len(before) == len(after):
+        each = unknown if isinstance(unknown, list) and len(unknown) == len(after) else [False] * len(after)
+        return any(map(_differs, before, after, each))
+    return bool(before != after)
+
+
+def _unknown(resource: Mapping[str, Any]) -> set[str]:
+    """The attributes that a change would set to something that is known only once it is applied."""
+
+    def has_true(mark: Any) -> bool:
+        if isinstance(mark, dict | list):
+            return any(map(has_true, mark.values() if isinstance(mark, dict) else mark))
+        return mark is True
+
+    return {name for name, mark in resource["change"].get("after_unknown", {}).items() if has_true(mark)}
+
+
+def _set_by_code(plan: Mapping[str, Any], address: str) -> set[str]:
+    """The attributes that the configuration in a plan sets on a resource."""
+    # module.<name>.module.<name>["<key>"].<type>.<name>[<index>]
+    *path, kind, name = re.sub(r"\[.*?\](?=\.|$)", "", address).split(".")
+    module = plan.get("configuration", {}).get("root_module", {})
+    for each in path[1::2]:
+        module = module.get("module_calls", {}).get(each, {}).get("module", {})
+    for resource in module.get("resources", []):
+        if (resource["type"], resource["name"]) == (kind, name):
+            return set(resource.get("expressions", {}))
+    return set()

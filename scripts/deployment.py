@@ -1,0 +1,139 @@
+"""What is deployed in a stage: real names and ARNs, by their names in the lab."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+
+from scripts.cli import UserError
+from scripts.deploy import state_bucket
+from scripts.stage import Stage, resolve
+
+
+class NotDeployedError(UserError):
+    """The stage is known, but not deployed."""
+
+
+class PartlyDeployedError(NotDeployedError):
+    """Only a part of the stage is deployed: a deploy or destroy failed, was interrupted, or is still at work."""
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A deployed stage, at which this process is pointed."""
+
+    stage: Stage
+    account: str
+    outputs: Mapping[str, Any]
+    """Terraform's outputs; terraform/outputs.tf describes them."""
+
+    def function(self, name: str) -> Mapping[str, str]:
+        """A function's name, arn, live_arn, log_group and mapping_uuid.
+
+        Raises UserError for a name that is not the lab's.
+        """
+        return self._named("functions", "function", name)
+
+    def table(self, name: str) -> Mapping[str, str]:
+        """A table's name, arn and stream_arn. Raises UserError for a name that is not the lab's."""
+        return self._named("tables", "table", name)
+
+    def _named(self, output: str, kind: str, name: str) -> Mapping[str, str]:
+        known: Mapping[str, Mapping[str, str]] = self.outputs[output]
+        if name not in known:
+            raise UserError(f"There is no {kind} {name!r}. Choose one of {', '.join(sorted(known))}")
+        return known[name]
+
+
+def deployed(stage_name: str, ambient: Mapping[str, str] = os.environ) -> Deployed:
+    """Point this process at a stage, and read what is deployed there from Terraform's state.
+
+    The state is read from its bucket, which takes a moment, where `terraform init` and `output` take seconds.
+    Raises NotDeployedError, PartlyDeployedError, or another UserError when the stage cannot be reached.
+    """
+    stage = resolve(stage_name, ambient)
+    stage.activate()
+    not_deployed = NotDeployedError(f"Stage {stage.name} is not deployed. Deploy it: make deploy STAGE={stage.name}")
+    if stage.is_local and stage.local_cloud.port() is None:
+        raise not_deployed
+    account = stage.account()
+    state = _state(state_bucket.name(stage, account), stage.state_key)
+    outputs = _outputs(state)
+    if not outputs and not state.get("resources"):
+        raise not_deployed
+    missing = sorted(tainted(state) | incomplete(outputs))
+    if missing:
+        raise PartlyDeployedError(
+            f"Stage {stage.name} is only partly deployed: a deploy or destroy of it failed, was interrupted, or is "
+            f"still running (missing: {', '.join(missing)}). Complete it: make deploy STAGE={stage.name}. "
+            f"Or remove it: make destroy STAGE={stage.name}"
+        )
+    return Deployed(stage, account, outputs)
+
+
+def incomplete(outputs: Mapping[str, Any]) -> set[str]:
+    """The outputs that are missing, or that lack a part: what terraform/outputs.tf promises is checked here, once.
+
+    Terraform records an output once all that it depends on has been made. `functions` depends on everything.
+    """
+    return {name for name, is_complete in _OUTPUTS.items() if not is_complete(outputs.get(name))}
+
+
+def tainted(state: Mapping[str, Any]) -> set[str]:
+    """The modules in a Terraform state with a resource whose creation did not finish."""
+    return {
+        resource.get("module", resource["type"])
+        for resource in state.get("resources", [])
+        if any(instance.get("status") == "tainted" for instance in resource.get("instances", []))
+    }
+
+
+def state_outputs(bucket: str, key: str) -> dict[str, Any]:
+    """The outputs in a Terraform state; empty when there is no such state, or nothing in it."""
+    return _outputs(_state(bucket, key))
+
+
+def _state(bucket: str, key: str) -> dict[str, Any]:
+    s3 = boto3.client("s3")
+    try:
+        return dict(json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read()))
+    except (s3.exceptions.NoSuchBucket, s3.exceptions.NoSuchKey):
+        return {}
+
+
+def _outputs(state: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: output["value"] for name, output in state.get("outputs", {}).items()}
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _has(*names: str) -> Callable[[Any], bool]:
+    """Whether a value is an object with these strings."""
+    return lambda value: isinstance(value, dict) and all(_is_text(value.get(name)) for name in names)
+
+
+def _are(lab_names: Iterable[str], is_complete: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """Whether a value is a map that has these keys, and of which each value is complete."""
+    return lambda value: (
+        isinstance(value, dict) and value.keys() >= set(lab_names) and all(map(is_complete, value.values()))
+    )
+
+
+_OUTPUTS: Mapping[str, Callable[[Any], bool]] = {
+    "region": _is_text,
+    "stream": _has("name", "arn"),
+    "tables": _are(("GameScoreRecords", "GameScoreLedger", "GameScoresByUser"), _has("name", "arn")),
+    "functions": _are(
+        ("ProcessKinesisRecords", "AggregateScoresByUser"),
+        _has("name", "arn", "live_arn", "log_group", "mapping_uuid"),
+    ),
+    "failure_bucket": _is_text,
+    "alarms": _are((), _is_text),
+    "alarm_topic_arn": _is_text,
+    "dashboard": _is_text,
+}

@@ -1,0 +1,1 @@
+"""Package, document and test this repository."""

@@ -1,0 +1,1 @@
+"""List and redrive what failed for good."""

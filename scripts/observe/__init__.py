@@ -1,0 +1,1 @@
+"""Show the state, logs, metrics and totals of a stage."""

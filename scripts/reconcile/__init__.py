@@ -1,0 +1,1 @@
+"""Compare the totals with the records, and repair them."""

@@ -1,0 +1,1 @@
+"""Send events and scores to a stage."""

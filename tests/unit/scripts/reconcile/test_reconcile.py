@@ -1,0 +1,739 @@
+"""Reconcile: what it accuses of what, what it leaves alone, and how it goes on after an interrupt."""
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any, cast
+
+import boto3
+import pytest
+import typer
+from moto import mock_aws
+
+from handlers.aggregate_scores_by_user.change import Change
+from handlers.aggregate_scores_by_user.ledger import Entry, Transaction, is_stale
+from handlers.aggregate_scores_by_user.settings import Settings
+from handlers.shared.errors import RefusedError, RetryableError
+from handlers.shared.retrying import Patience
+from handlers.shared.workers import Threads
+from scripts.cli import UserError
+from scripts.deployment import Deployed
+from scripts.reconcile import reconcile as command
+from scripts.reconcile.judgement import Cause, Judgement, Pair, Verdict
+from scripts.reconcile.reconcile import EXIT_CODES, metrics, told
+from scripts.reconcile.reconciliation import Reconciliation
+from scripts.reconcile.snapshot import Finding, Snapshot
+from scripts.reconcile.tables import Item, Page, Table, Throttle
+from scripts.stage import Stage
+from tests.fakes.invocation import Function, InMemoryParking
+from tests.fakes.score_tables import InMemoryScoreTables, OpenLedger
+from tests.fakes.stream import ARN, LABEL, NOW, SourceTable, score_image
+
+ZEROS = "0" * 40
+OLD_VERSION = f"2025-01-01T00:00:00.000#{9:040}"
+
+
+class World:
+    """Tables in which ann has 1 and 2, and bob has 10, all of it counted."""
+
+    def __init__(self, path: Path | str = ":memory:") -> None:
+        self.source = SourceTable(100)
+        self.ledger = OpenLedger()
+        self.tables = InMemoryScoreTables(self.source, self.ledger)
+        self.snapshot = Snapshot(path)
+        self.pauses = 0
+        self.lines: list[str] = []
+        self.on_pause: Callable[[], None] = lambda: None
+        self._ids = itertools.count()
+        for record_id, username, score in (1, "ann", "1"), (2, "ann", "2"), (3, "bob", "10"):
+            self.put(record_id, username, score)
+        self.count()
+
+    def put(self, record_id: int, username: str, score: str) -> None:
+        self.source.put(record_id, score_image(record_id, username, score))
+
+    def count(self) -> None:
+        """Deliver the whole stream, of which the ledger drops what it knows."""
+        Function(self.ledger, InMemoryParking()).invoke(self.source.stream)
+
+    def count_test_event(self, record_id: str, username: str, score: str, number: int = 111) -> None:
+        """Count an event that comes from no stream of the table."""
+        record: Any = {
+            "eventName": "INSERT",
+            "dynamodb": {
+                "Keys": {"RecordID": {"N": record_id}},
+                "NewImage": {"Username": {"S": username}, "Score": {"N": score}},
+                "SequenceNumber": str(number),
+            },
+        }
+        Function(self.ledger, InMemoryParking()).invoke([record])
+
+    def damage_entry(self, record_id: str, attributes: Mapping[str, Any]) -> None:
+        """Write these attributes of an entry; None removes one."""
+        item = self.tables.items(Table.LEDGER)[record_id] | dict(attributes)
+        self.ledger.foreign_entries[record_id] = {name: value for name, value in item.items() if value is not None}
+
+    def counted(self) -> dict[str, tuple[Decimal, int]]:
+        """The totals of users with records, all of them numbers."""
+        assert not self.ledger.foreign_totals
+        return {user: total for user, total in self.ledger.totals.items() if total[1]}
+
+    def reconcile(self, *, fix: bool = False) -> list[Finding]:
+        self.verdict = self.reconciliation().run(fix=fix)
+        return list(self.snapshot.findings())
+
+    def reconciliation(self) -> Reconciliation:
+        def pause() -> None:
+            self.pauses += 1
+            self.on_pause()
+
+        return Reconciliation(
+            tables=self.tables,
+            ledger=self.ledger,
+            snapshot=self.snapshot,
+            stream_arn=ARN,
+            segments=1,
+            workers=Threads(2),
+            patience=lambda: Patience(lambda: 1.0, lambda _: None, Random(0).random),
+            pause=pause,
+            tell=self.lines.append,
+            new_id=lambda: f"correction {next(self._ids)}",
+        )
+
+
+def test_no_drift_is_told_at_once() -> None:
+    world = World()
+
+    assert world.reconcile() == []
+    assert world.verdict == Verdict(in_drift=0, left=0, unjudged=0, tests=0)
+    assert world.pauses == 0
+
+
+@pytest.mark.parametrize("fix", [False, True])
+def test_each_cause_is_told_and_repaired(fix: bool) -> None:
+    world = World()
+    del world.ledger.entries["1"]
+    world.ledger.totals["ann"] = Decimal(2), 1
+    world.ledger.entries["9"] = Entry(OLD_VERSION, "cid", Decimal(5))
+    world.ledger.totals |= {"cid": (Decimal(5), 1), "dan": (Decimal(3), 0)}
+    world.source.items[3] = score_image(3, "eve", "11")
+
+    found = world.reconcile(fix=fix)
+
+    assert set(found) == {
+        Finding("ann", "1", Cause.NEVER_COUNTED, "nothing", "1", fix, False),
+        Finding("bob", "3", Cause.OTHER_VALUE, "10", "nothing", fix, False),
+        Finding("eve", "3", Cause.OTHER_VALUE, "nothing", "11", fix, False),
+        Finding("cid", "9", Cause.ORPHANED, "5", "nothing", fix, False),
+        Finding("dan", None, Cause.MISCOUNTED, "3 0", "0 0", fix, False),
+    }
+    assert (world.verdict.in_drift, world.verdict.left) == (5, 0 if fix else 5)
+    if fix:
+        assert {user: total for user, total in world.ledger.totals.items() if total[1]} == world.source.sums()
+
+
+def test_a_total_that_counts_more_records_than_the_ledger_was_counted_twice() -> None:
+    world = World()
+    world.ledger.totals["bob"] = Decimal(20), 2
+
+    assert world.reconcile() == [Finding("bob", None, Cause.COUNTED_TWICE, "20 2", "10 1", False, False)]
+
+
+def test_what_is_counted_while_it_is_in_doubt_is_not_accused() -> None:
+    world = World()
+    world.put(4, "ann", "4")
+    world.on_pause = world.count
+
+    assert world.reconcile() == []
+    assert world.verdict.unjudged == 0
+
+
+def test_what_never_keeps_still_is_not_judged() -> None:
+    world = World()
+
+    def play() -> None:
+        world.put(4, "ann", str(world.pauses))
+
+    world.put(4, "ann", "4")
+    world.on_pause = play
+
+    assert world.reconcile() == []
+    assert (world.verdict.unjudged, world.verdict.judgement) == (1, Judgement.NOT_JUDGED)
+    assert "No drift" not in told(world.verdict)
+
+
+def test_a_total_that_could_not_be_corrected_is_not_called_repaired() -> None:
+    world = World()
+    world.ledger.totals["bob"] = Decimal(20), 2
+    world.tables.correct = lambda *_: False  # type: ignore[method-assign]
+
+    found = world.reconcile(fix=True)
+
+    assert [(finding.username, finding.repaired) for finding in found] == [("bob", False)]
+    assert (world.verdict.in_drift, world.verdict.left) == (1, 1)
+    assert world.ledger.totals["bob"] == (Decimal(20), 2)
+
+
+def test_a_record_that_could_not_be_counted_is_not_called_repaired() -> None:
+    world = World()
+    del world.ledger.entries["1"]
+    world.ledger.totals["ann"] = Decimal(2), 1
+
+    def refuse(_: Transaction) -> None:
+        raise RefusedError("AccessDenied")
+
+    world.ledger.before = refuse
+
+    found = world.reconcile(fix=True)
+
+    assert [(finding.username, finding.record_id, finding.repaired) for finding in found] == [("ann", "1", False)]
+    assert (world.verdict.in_drift, world.verdict.left) == (1, 1)
+
+
+def test_a_correction_that_was_done_though_its_answer_was_lost_is_a_finding_that_is_repaired() -> None:
+    world = World()
+    world.ledger.totals["bob"] = Decimal(20), 2
+    answers = iter([None])
+
+    def lose_the_answer() -> None:
+        for _ in answers:
+            raise RetryableError("no answer")
+
+    world.tables.after = lose_the_answer
+    hasty = replace(world.reconciliation(), patience=lambda: Patience(lambda: 1e-9, lambda _: None, lambda: 1.0))
+
+    assert hasty.run(fix=True) == Verdict(in_drift=1, left=0, unjudged=0, tests=0)
+    assert [(each.username, each.repaired) for each in world.snapshot.findings()] == [("bob", True)]
+
+
+class LastFirst:
+    """Workers who begin with the last item."""
+
+    def map(self, work: Callable[[Any], Any], items: Sequence[Any], /) -> list[Any]:
+        return [work(item) for item in reversed(items)][::-1]
+
+
+def test_totals_are_read_before_and_after_the_entries_that_they_are_measured_by() -> None:
+    world = World()
+    world.ledger.totals["bob"] = Decimal(20), 2
+    scanned: list[str] = []
+    add_entries, add_totals = world.snapshot.add_entries, world.snapshot.add_totals
+
+    def noted(add: Callable[..., None], scan: str, *rest: Any) -> None:
+        scanned.extend([scan] if scan not in scanned else [])
+        add(scan, *rest)
+
+    world.snapshot.add_entries = partial(noted, add_entries)  # type: ignore[method-assign]
+    world.snapshot.add_totals = partial(noted, add_totals)  # type: ignore[method-assign]
+    world.on_pause = scanned.clear
+    replace(world.reconciliation(), workers=LastFirst()).run(fix=False)
+
+    assert world.pauses > 0
+    assert scanned == ["before", "recount", "after"]
+
+
+def test_a_doubted_record_is_accused_the_moment_it_was_seen_unchanged_often_enough() -> None:
+    snapshot = Snapshot(":memory:")
+    snapshot.add_records("records", 0, None, [Change("1", "v", "ann", Decimal(1), True, 0, NOW)])
+    assert snapshot.find_doubts() == 1
+
+    accused = []
+    for seen in "a", "a", "b", "b", "b":
+        snapshot.see("1", seen, [], 2)
+        accused.append(not snapshot.doubtful())
+
+    assert accused == [False, False, False, False, True]
+
+
+def test_an_interrupted_scan_goes_on_where_it_was(tmp_path: Path) -> None:
+    world = World(tmp_path / "snapshot")
+    world.ledger.totals["bob"] = Decimal(20), 2
+    world.reconcile()
+    scans = world.tables.scans
+    world.tables.scans = 0
+    interrupted = World(tmp_path / "other")
+    interrupted.ledger.totals["bob"] = Decimal(20), 2
+    scan = interrupted.tables.scan
+
+    def interrupt(table: Table, segment: int, start: Item | None, /) -> Page:
+        if interrupted.tables.scans == 2:
+            raise KeyboardInterrupt
+        return scan(table, segment, start)
+
+    interrupted.tables.scan = interrupt  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.reconcile()
+    interrupted.snapshot.close()
+    interrupted.snapshot = Snapshot(tmp_path / "other")
+    interrupted.tables.scan = scan  # type: ignore[method-assign]
+    found = interrupted.reconcile()
+
+    assert [finding.username for finding in found] == ["bob"]
+    assert interrupted.tables.scans == scans
+
+
+def test_what_was_read_before_repairs_is_read_again_after_an_interrupt(tmp_path: Path) -> None:
+    world = World(tmp_path / "snapshot")
+    world.reconcile(fix=True)
+    world.snapshot.close()
+    scans = world.tables.scans
+
+    world.snapshot = Snapshot(tmp_path / "snapshot")
+    world.reconcile()
+
+    assert world.tables.scans == 2 * scans
+
+
+@pytest.mark.parametrize(
+    ("entry", "version"),
+    [
+        (None, f"{LABEL}#{ZEROS}"),
+        (Entry(OLD_VERSION, "ann", Decimal(1)), f"{LABEL}#{ZEROS}"),
+        (Entry(f"#{111:040}", "ann", Decimal(1)), f"{LABEL}#{ZEROS}"),
+        (Entry(f"{LABEL}#{7:040}", "ann", Decimal(1)), f"{LABEL}#{7:040}+"),
+        (Entry(f"{LABEL}#{7:040}+", "ann", Decimal(1)), f"{LABEL}#{7:040}++"),
+        (Entry(f"{LABEL}#{7:040}", None, Decimal(0)), f"{LABEL}#{7:040}"),
+        (Entry(f"{LABEL}#{7:040}+", None, Decimal(0)), f"{LABEL}#{7:040}+"),
+        (Entry(OLD_VERSION, None, Decimal(0)), f"{LABEL}#{ZEROS}"),
+    ],
+)
+def test_a_repair_sorts_behind_what_it_replaces_and_before_every_change_to_come(
+    entry: Entry | None, version: str
+) -> None:
+    record = Change("1", f"{LABEL}#{ZEROS}", "ann", Decimal(2), True, 0, NOW)
+
+    assert Pair(record, True, None, entry, None).repair().version == version
+    # A tombstone gives way to a score of its own version, and the ledger adds the sign (ledger.transaction).
+    assert is_stale(record._replace(version=version), entry) is False
+    assert (entry.version if entry else "") <= version < f"{LABEL}#{8:040}"
+
+
+def test_reading_keeps_to_its_rate() -> None:
+    now, pauses = 100.0, list[float]()
+    throttle = Throttle(10, clock=lambda: now, sleep=pauses.append)
+
+    throttle.spend(5)
+    throttle.spend(5)
+
+    assert pauses == [0.5, 1.0]
+
+
+@pytest.mark.parametrize("fix", [False, True])
+def test_a_test_event_is_named_and_can_be_taken_back_and_is_no_drift(fix: bool) -> None:
+    world = World()
+    world.count_test_event("7", "Jane Doe", "100")
+
+    found = world.reconcile(fix=fix)
+
+    assert found == [Finding("Jane Doe", "7", Cause.TEST_EVENT, "100", "nothing", fix, True)]
+    assert world.verdict == Verdict(in_drift=0, left=0, unjudged=0, tests=0 if fix else 1)
+    assert world.verdict.judgement is Judgement.EXACT
+    assert world.pauses == 0, "nothing that is on its way explains a test event"
+    assert ("make reconcile FIX=1" in told(world.verdict)) is not fix
+    assert world.ledger.totals["Jane Doe"] == ((Decimal(0), 0) if fix else (Decimal(100), 1))
+
+
+def test_a_test_event_that_was_taken_back_leaves_room_for_the_next_one() -> None:
+    world = World()
+    world.count_test_event("7", "Jane Doe", "100")
+    world.reconcile(fix=True)
+
+    world.count_test_event("7", "Jane Doe", "150", number=112)
+
+    assert world.ledger.totals["Jane Doe"] == (Decimal(150), 1)
+
+
+def test_a_test_event_for_a_record_that_exists_is_drift_when_it_differs() -> None:
+    world = World()
+    world.source.items[7] = score_image(7, "ann", "3")
+    world.source.items[8] = score_image(8, "ann", "4")
+    world.count_test_event("7", "ann", "5")
+    world.count_test_event("8", "ann", "4")
+
+    assert world.reconcile() == [Finding("ann", "7", Cause.OTHER_VALUE, "5", "3", False, False)]
+    assert (world.verdict.judgement, world.verdict.tests) == (Judgement.WRONG, 0)
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        ({"Version": None}, "Version is missing"),
+        ({"Version": {"N": "1"}}, "Version is missing or is not text"),
+        ({"Version": {"S": "zzz"}}, "Version is above"),
+        ({"Version": {"S": f"{LABEL}#zzz"}}, "Version is above"),
+        ({"Score": {"S": "10"}}, "Username or Score is missing or unreadable"),
+        ({"Score": None}, "Username or Score is missing or unreadable"),
+        ({"Username": {"B": b"bob"}}, "Username or Score is missing or unreadable"),
+        ({"Username": {"S": ""}}, "Username or Score is missing or unreadable"),
+        ({"ExpiresAt": {"N": "1"}}, "ExpiresAt would delete it"),
+    ],
+)
+def test_a_damaged_ledger_entry_is_a_finding_and_is_repaired(damage: Item, says: str) -> None:
+    world = World()
+    world.damage_entry("3", damage)
+
+    found = {each.record_id: each for each in world.reconcile()}
+    assert says in found["3"].cause
+    assert (found["3"].username, found["3"].expected) == ("bob", "10")
+    assert world.verdict.judgement is Judgement.WRONG
+
+    world.snapshot = Snapshot(":memory:")
+    assert all(each.repaired for each in world.reconcile(fix=True))
+    assert world.verdict == Verdict(in_drift=1, left=0, unjudged=0, tests=0)
+    world.snapshot = Snapshot(":memory:")
+    assert world.reconcile() == []
+    assert world.counted() == world.source.sums()
+
+    world.put(3, "bob", "11")
+    world.count()
+    assert world.counted() == world.source.sums(), "the function goes on counting the record"
+
+
+def test_damage_to_a_version_alone_leaves_the_total_as_it_is() -> None:
+    world = World()
+    world.damage_entry("3", {"Version": None})
+    totals = dict(world.ledger.totals)
+
+    (found,) = world.reconcile(fix=True)
+
+    assert found.cause.startswith(Cause.DAMAGED_ENTRY)
+    assert world.ledger.totals == totals
+
+
+def test_a_damaged_entry_that_does_not_say_whose_it_is_is_a_finding_all_the_same() -> None:
+    world = World()
+    world.ledger.foreign_entries["9"] = {"RecordID": {"N": "9"}, "Score": {"BOOL": True}}
+
+    (found,) = world.reconcile()
+
+    assert (found.username, found.present, found.expected) == (None, "unreadable", "nothing")
+    assert world.verdict.left == 1
+
+
+def test_a_damaged_total_is_repaired_before_records_are_counted_into_it() -> None:
+    world = World()
+    del world.ledger.entries["3"]
+    world.ledger.foreign_totals["bob"] = {"Username": {"S": "bob"}, "Score": {"B": b"\x00\xff"}}
+
+    found = world.reconcile(fix=True)
+
+    assert set(found) == {
+        Finding("bob", None, Cause.DAMAGED_TOTAL, "? ?", "0 0", True, False),
+        Finding("bob", "3", Cause.NEVER_COUNTED, "nothing", "10", True, False),
+    }
+    assert world.counted() == world.source.sums()
+
+
+def test_a_sum_that_fits_no_number_is_said_to_and_is_not_sent() -> None:
+    world = World()
+    world.ledger.entries |= {
+        "3": Entry(OLD_VERSION, "bob", Decimal("1E+40")),
+        "4": Entry(OLD_VERSION, "bob", Decimal(7)),
+    }
+    world.source.items |= {3: score_image(3, "bob", "1E+40"), 4: score_image(4, "bob", "7")}
+
+    (found,) = world.reconcile(fix=True)
+
+    assert (found.cause, found.repaired) == (Cause.TOO_LARGE, False)
+    assert world.verdict.judgement is Judgement.WRONG
+    assert world.ledger.totals["bob"] == (Decimal(10), 1)
+
+
+def test_a_record_whose_total_would_overflow_is_not_called_repaired_and_says_why() -> None:
+    world = World()
+    world.put(4, "bob", "1E+40")
+    world.count()
+
+    (found,) = world.reconcile(fix=True)
+
+    assert not found.repaired
+    assert "never counted; not repaired:" in found.cause
+    assert world.verdict.judgement is Judgement.WRONG
+    assert world.ledger.totals["bob"] == (Decimal(10), 1)
+
+
+def test_a_record_that_reconcile_could_not_count_either_counts_when_it_is_redriven_later() -> None:
+    world = World()
+    world.put(4, "bob", "1E+40")
+    world.count()
+    tombstone = world.ledger.entries["4"]
+    world.reconcile(fix=True)
+    assert world.ledger.entries["4"] == tombstone
+
+    world.source.delete(3)
+    world.count()
+    world.count()  # the redrive
+
+    assert world.counted() == world.source.sums()
+
+
+def test_a_correction_that_meets_a_change_is_tried_again() -> None:
+    world = World()
+    world.ledger.totals["bob"] = Decimal(20), 2
+    scores = iter([5, 6])
+
+    def play() -> None:
+        for score in itertools.islice(scores, 1):
+            world.put(4, "bob", str(score))
+            world.count()
+
+    world.tables.before = play
+
+    assert [each.repaired for each in world.reconcile(fix=True)] == [True]
+    assert world.verdict == Verdict(in_drift=1, left=0, unjudged=0, tests=0)
+    assert world.counted() == world.source.sums()
+
+
+def test_a_correction_that_never_meets_a_quiet_moment_is_not_called_repaired() -> None:
+    world = World()
+    world.ledger.totals["bob"] = Decimal(20), 2
+
+    def play() -> None:
+        world.put(4, "bob", str(next(scores)))
+        world.count()
+
+    scores = itertools.count(1)
+    world.tables.before = play
+
+    assert [each.repaired for each in world.reconcile(fix=True)] == [False]
+    assert world.verdict.judgement is Judgement.WRONG
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("failures", [1, 12])
+def test_a_correction_that_conflicts_or_loses_its_answer_is_repeated_and_counts_as_done(
+    when: str, failures: int
+) -> None:
+    world = World()
+    world.ledger.totals["bob"] = Decimal(20), 2
+    left = iter(range(failures))
+
+    def fail() -> None:
+        if next(left, None) is not None:
+            raise RetryableError("TransactionConflictException")
+
+    setattr(world.tables, when, fail)
+
+    assert [each.repaired for each in world.reconcile(fix=True)] == [True]
+    assert world.verdict.judgement is Judgement.EXACT
+    assert world.counted() == world.source.sums()
+
+
+def test_a_correction_whose_answer_was_lost_is_not_repeated_over_a_later_change() -> None:
+    world = World()
+    world.ledger.totals["bob"] = Decimal(20), 2
+    answers = iter([None])
+
+    def lose_the_answer_while_bob_scores_what_was_counted_twice() -> None:
+        for _ in answers:
+            world.put(4, "bob", "10")
+            world.count()
+            assert world.ledger.totals["bob"] == (Decimal(20), 2), "it looks as it did before the correction"
+            raise RetryableError("no answer")
+
+    world.tables.after = lose_the_answer_while_bob_scores_what_was_counted_twice
+
+    world.reconcile(fix=True)
+
+    assert world.counted() == world.source.sums()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_repair_that_loses_its_answer_for_good_is_recognised_as_done(when: str) -> None:
+    world = World()
+    del world.ledger.entries["1"]
+    world.ledger.totals["ann"] = Decimal(2), 1
+    left = iter(range(30))
+
+    def fail(_: Transaction) -> None:
+        if next(left, None) is not None:
+            raise RetryableError("no answer")
+
+    setattr(world.ledger, when, fail)
+
+    assert world.reconcile(fix=True) == [Finding("ann", "1", Cause.NEVER_COUNTED, "nothing", "1", True, False)]
+    assert world.counted() == world.source.sums()
+
+
+def test_a_repair_that_is_never_done_is_not_called_repaired() -> None:
+    world = World()
+    del world.ledger.entries["1"]
+    world.ledger.totals["ann"] = Decimal(2), 1
+
+    def fail(_: Transaction) -> None:
+        raise RetryableError("TransactionConflictException")
+
+    world.ledger.before = fail
+
+    assert [each.repaired for each in world.reconcile(fix=True)] == [False]
+    assert world.verdict == Verdict(in_drift=1, left=1, unjudged=0, tests=0)
+    assert any("TransactionConflictException" in line for line in world.lines)
+
+
+def test_a_record_that_is_changed_after_it_was_accused_is_not_judged() -> None:
+    world = World()
+    world.source.items[3] = score_image(3, "bob", "11")
+    judge_totals = world.tables.scan
+
+    def scan(table: Table, segment: int, start: Item | None, /) -> Page:
+        if world.pauses > 2:
+            world.source.items[3] = score_image(3, "bob", "12")
+        return judge_totals(table, segment, start)
+
+    world.ledger.totals["ann"] = Decimal(0), 0  # so that the totals are scanned once more
+    world.tables.scan = scan  # type: ignore[method-assign]
+
+    assert [each.username for each in world.reconcile()] == ["ann"]
+    assert (world.verdict.left, world.verdict.unjudged) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "judgement", "code", "published", "sentence"),
+    [
+        (Verdict(0, 0, 0, 0), "exact", 0, {"Drift": 0, "NotJudged": 0}, "No drift: every total is the sum over"),
+        (Verdict(0, 0, 0, 2), "exact", 0, {"Drift": 0, "NotJudged": 0}, "no record behind them: 2."),
+        (Verdict(3, 0, 0, 0), "exact", 0, {"Drift": 0, "NotJudged": 0}, "Exact now: 3 users in drift, 3 repaired."),
+        (Verdict(3, 1, 0, 0), "wrong", 2, {"Drift": 1, "NotJudged": 0}, "Wrong: 3 users in drift, 2 repaired."),
+        (Verdict(1, 1, 4, 0), "wrong", 2, {"Drift": 1, "NotJudged": 4}, "never kept still: 4."),
+        (Verdict(0, 0, 4, 0), "not judged", 3, {"NotJudged": 4}, "Not judged: whether every total is exact is not"),
+        (Verdict(1, 0, 4, 0), "not judged", 3, {"NotJudged": 4}, "not known. 1 user in drift, 1 repaired."),
+    ],
+)
+def test_a_verdict_has_three_values_wherever_it_is_shown(
+    verdict: Verdict, judgement: str, code: int, published: dict[str, int], sentence: str
+) -> None:
+    assert verdict.as_json()["verdict"] == judgement
+    assert EXIT_CODES[verdict.judgement] == code
+    assert metrics(verdict) == published
+    assert sentence in told(verdict)
+    assert ("No drift" in told(verdict)) is (verdict.judgement is Judgement.EXACT and not verdict.in_drift)
+
+
+def test_the_verdict_is_printed_even_when_it_cannot_be_published(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise UserError("cloudwatch:PutMetricData is denied")
+
+    monkeypatch.setattr(command, "deployed", lambda _: None)
+    monkeypatch.setattr(command, "reconcile", lambda *_, **__: Verdict(1, 1, 0, 0))
+    monkeypatch.setattr(command, "publish", refuse)
+
+    with pytest.raises(UserError):
+        command.main("local", fix=False, rate=1, segments=1, pause=0, as_json=True)
+
+    assert '"verdict": "wrong"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code"), [(Verdict(1, 0, 0, 0), 0), (Verdict(2, 1, 0, 0), 2), (Verdict(0, 0, 1, 0), 3)]
+)
+def test_a_verdict_is_published_and_is_the_exit_code(
+    verdict: Verdict, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published: list[object] = []
+    monkeypatch.setattr(command, "deployed", lambda _: None)
+    monkeypatch.setattr(command, "reconcile", lambda *_, **__: verdict)
+    monkeypatch.setattr(command, "publish", lambda _, verdict: published.append(verdict))
+
+    with pytest.raises(typer.Exit) as ended:
+        command.main("local", fix=False, rate=1, segments=1, pause=0, as_json=False)
+
+    assert (ended.value.exit_code, published) == (code, [verdict])
+
+
+def a_system(folder: Path) -> Deployed:
+    tables = {table: {"name": table, "stream_arn": ARN} for table in Table}
+    return Deployed(Stage("test", "us-east-1", None, folder), "1", {"tables": tables})
+
+
+def test_what_was_read_is_used_again_for_a_day_after_an_interrupt_and_not_after_an_end(tmp_path: Path) -> None:
+    system = a_system(tmp_path)
+
+    def has_read(*, interrupt: bool) -> bool:
+        with suppress(KeyboardInterrupt), command._snapshot(system, ARN, 1) as snapshot:
+            found: bool = snapshot.position("records", 0)[0]
+            snapshot.add_records("records", 0, None, [])
+            if interrupt:
+                raise KeyboardInterrupt
+        return found
+
+    assert not has_read(interrupt=True)
+    assert has_read(interrupt=True)
+    (file,) = (tmp_path / "reconcile").glob("*.sqlite")
+    os.utime(file, (time.time() - 86_500, time.time() - 86_500))
+    assert not has_read(interrupt=True), "it is too old"
+    assert has_read(interrupt=False)
+    assert not has_read(interrupt=False), "it was forgotten at the end"
+
+
+def test_two_reconciles_of_a_stage_do_not_run_at_once(tmp_path: Path) -> None:
+    system = a_system(tmp_path)
+
+    with (
+        command._snapshot(system, ARN, 1),
+        pytest.raises(UserError, match="Another reconcile of stage test is running here"),
+        command._snapshot(system, ARN, 1),
+    ):
+        pass
+
+
+def test_tombstones_that_reconcile_writes_live_as_long_as_the_functions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    settings = Settings(Table.TOTALS, Table.LEDGER, "arn", "failures", 1, 5, "GameScores")
+    monkeypatch.setattr(command, "_settings", lambda _: settings)
+    started = time.time()
+    with mock_aws():
+        client = boto3.client("dynamodb")
+        for table in Table:
+            key, type_ = ("Username", "S") if table is Table.TOTALS else ("RecordID", "N")
+            client.create_table(
+                TableName=table,
+                KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": key, "AttributeType": type_}],  # type: ignore[typeddict-item]
+                BillingMode="PAY_PER_REQUEST",
+            )
+        orphan: Item = {"RecordID": {"N": "8"}, "Version": {"S": "v"}, "Username": {"S": "ann"}, "Score": {"N": "1"}}
+        damaged: Item = {"RecordID": {"N": "9"}}
+        for item in orphan, damaged:
+            client.put_item(TableName=Table.LEDGER, Item=item)
+        total: Item = {"Username": {"S": "ann"}, "Score": {"N": "1"}, "RecordCount": {"N": "1"}}
+        client.put_item(TableName=Table.TOTALS, Item=total)
+        found: list[Finding] = []
+
+        verdict = command.reconcile(
+            a_system(tmp_path), found.append, fix=True, rate=1e6, segments=1, pause=0, tell=lambda _: None
+        )
+
+        tombstones = client.scan(TableName=Table.LEDGER)["Items"]
+    assert (verdict.judgement, sorted(str(each.record_id) for each in found)) == (Judgement.EXACT, ["8", "9"])
+    lifetimes = [int(each["ExpiresAt"]["N"]) - started for each in tombstones]
+    assert len(lifetimes) == 2
+    assert all(45 * 86_400 - 1 <= each <= 45 * 86_400 + 600 for each in lifetimes)
+
+
+def test_versions_are_judged_by_the_stream_that_the_table_has_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = {"GameScoreRecords": {"name": "GameScoreRecords", "stream_arn": "the one that Terraform knows"}}
+    system: Any = Deployed(cast(Any, None), "1", {"tables": tables})
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        made = boto3.client("dynamodb").create_table(
+            TableName="GameScoreRecords",
+            KeySchema=[{"AttributeName": "RecordID", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "RecordID", "AttributeType": "N"}],
+            BillingMode="PAY_PER_REQUEST",
+            StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
+        )
+
+        assert command._stream_arn(system) == made["TableDescription"]["LatestStreamArn"]

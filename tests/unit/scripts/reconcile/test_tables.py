@@ -1,0 +1,127 @@
+"""What the contract suite cannot ask of an emulator: how reconcile reads, and the answers of a DynamoDB in trouble."""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+
+from scripts.reconcile.tables import DynamoDBScoreTables, Table, Throttle, record_id
+
+NAMES = {Table.RECORDS: "records-1", Table.LEDGER: "ledger-1", Table.TOTALS: "totals-1"}
+RECORD = {"RecordID": {"N": "1"}, "Username": {"S": "ann"}, "Score": {"N": "2"}}
+ENTRY = {**RECORD, "Version": {"S": "label#1"}}
+
+
+class DynamoDB:
+    """A DynamoDB that gives prepared answers, and what it was asked and how long it was left alone."""
+
+    def __init__(self) -> None:
+        client = boto3.client("dynamodb")
+        self.stubber = Stubber(client)
+        self.requests: list[dict[str, Any]] = []
+        self.pauses: list[float] = []
+        self.units: list[float] = []
+        client.meta.events.register("before-parameter-build.dynamodb", self._note)
+        throttle = Throttle(1, clock=lambda: 0, sleep=self.units.append)
+        self.tables = DynamoDBScoreTables(client, NAMES, 4, throttle, self.pauses.append, lambda: 0)
+
+    def _note(self, params: dict[str, Any], **_: Any) -> None:
+        self.requests.append(deepcopy(params))
+
+
+@pytest.fixture
+def dynamodb() -> Iterator[DynamoDB]:
+    dynamodb = DynamoDB()
+    with dynamodb.stubber:
+        yield dynamodb
+        dynamodb.stubber.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize("table", Table)
+def test_a_scan_sees_all_that_was_written_before_it_began_and_pays_for_it(table: Table, dynamodb: DynamoDB) -> None:
+    key = {"Username" if table is Table.TOTALS else "RecordID": {"S": "9"}}
+    dynamodb.stubber.add_response(
+        "scan", {"Items": [RECORD], "ConsumedCapacity": {"CapacityUnits": 128.5}, "LastEvaluatedKey": key}
+    )
+    dynamodb.stubber.add_response("scan", {"Items": [], "ConsumedCapacity": {"CapacityUnits": 1}})
+
+    first = dynamodb.tables.scan(table, 3, None)
+    second = dynamodb.tables.scan(table, 3, first.next)
+
+    assert (first.items, first.next) == ([RECORD], key)
+    assert (second.items, second.next) == ([], None)
+    for request in dynamodb.requests:
+        assert request["ConsistentRead"] is True
+        assert (request["TableName"], request["Segment"], request["TotalSegments"]) == (NAMES[table], 3, 4)
+    assert "ExclusiveStartKey" not in dynamodb.requests[0]
+    assert dynamodb.requests[1]["ExclusiveStartKey"] == key
+    assert dynamodb.units == [128.5, 129.5]
+
+
+def test_records_and_entries_are_read_as_they_are_now(dynamodb: DynamoDB) -> None:
+    dynamodb.stubber.add_response(
+        "batch_get_item",
+        {"Responses": {"records-1": [RECORD], "ledger-1": [ENTRY]}, "UnprocessedKeys": {}},
+    )
+
+    assert dynamodb.tables.read(["1", "2"]) == {"1": (RECORD, ENTRY), "2": (None, None)}
+
+    asked = dynamodb.requests[0]["RequestItems"]
+    assert asked.keys() == {"records-1", "ledger-1"}
+    for each in asked.values():
+        assert each["ConsistentRead"] is True
+        assert each["Keys"] == [{"RecordID": {"N": "1"}}, {"RecordID": {"N": "2"}}]
+    assert dynamodb.pauses == []
+    assert dynamodb.units == [4]
+
+
+def test_what_dynamodb_leaves_unprocessed_is_asked_for_until_it_is_read(dynamodb: DynamoDB) -> None:
+    left: Any = {"ledger-1": {"Keys": [{"RecordID": {"N": "1"}}], "ConsistentRead": True}}
+    dynamodb.stubber.add_response("batch_get_item", {"Responses": {"records-1": [RECORD]}, "UnprocessedKeys": left})
+    dynamodb.stubber.add_response("batch_get_item", {"Responses": {}, "UnprocessedKeys": left})
+    dynamodb.stubber.add_response("batch_get_item", {"Responses": {"ledger-1": [ENTRY]}, "UnprocessedKeys": {}})
+
+    assert dynamodb.tables.read(["1"]) == {"1": (RECORD, ENTRY)}
+
+    assert [request["RequestItems"] for request in dynamodb.requests[1:]] == [left, left]
+    assert dynamodb.pauses == [0.5, 0.5]
+    assert dynamodb.units == [2, 3, 4]
+
+
+def test_a_total_that_has_changed_meanwhile_is_left_alone(dynamodb: DynamoDB) -> None:
+    dynamodb.stubber.add_client_error("update_item", "ConditionalCheckFailedException", http_status_code=400)
+    dynamodb.stubber.add_response("get_item", {"Item": {"Username": {"S": "ann"}, "Correction": {"S": "another"}}})
+
+    assert not dynamodb.tables.correct("ann", {"Score": {"N": "1"}}, "2", 3, "mine")
+
+    condition = dynamodb.requests[0]["ConditionExpression"]
+    assert set(condition.split(" AND ")) >= {"Score = :Score", "attribute_not_exists(RecordCount)"}
+    assert dynamodb.requests[1]["ConsistentRead"] is True
+
+
+def test_a_correction_that_is_refused_is_no_correction(dynamodb: DynamoDB) -> None:
+    dynamodb.stubber.add_client_error("update_item", "AccessDeniedException", http_status_code=400)
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        dynamodb.tables.correct("ann", {}, "2", 3, "mine")
+
+
+def test_a_key_has_one_spelling() -> None:
+    assert record_id({"RecordID": {"N": "1E+1"}}) == "10"
+
+
+def test_what_is_read_is_paid_for_at_a_steady_rate_however_late_one_asks() -> None:
+    now, pauses = [100.0], list[float]()
+    throttle = Throttle(10, clock=lambda: now[0], sleep=pauses.append)
+
+    throttle.spend(5)
+    now[0] = 100.25
+    throttle.spend(5)
+    now[0] = 200
+    throttle.spend(5)
+
+    assert pauses == [0.5, 0.75, 0.5]
