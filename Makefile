@@ -1,5 +1,5 @@
 # The one interface of this repository: `make` lists what it can do.
-# Settings: STAGE=local|dev|prod, LOCAL_PORT=4566, CONFIRM=<stage>, TF_PLUGIN_DIR=<provider mirror>,
+# Settings: STAGE=<stage of terraform/stages>, LOCAL_PORT=4566, CONFIRM=<stage>, TF_PLUGIN_DIR=<provider mirror>,
 # ARGS=<more arguments for pytest>, and those that a target's help line names.
 
 SHELL := bash
@@ -13,7 +13,11 @@ export LOCAL_PORT LOCAL_DIR STATE_BUCKET
 
 VENV := .venv/.ready
 RUN := PYTHONPATH=src .venv/bin/python -m
-FUNCTIONS := ProcessKinesisRecords AggregateScoresByUser
+# ProcessKinesisRecords is the code in src/handlers/process_kinesis_records.
+FUNCTIONS := $(shell ls -d src/handlers/*/handler.py | awk -F/ '{ \
+	words = split($$3, word, "_"); name = ""; \
+	for (i = 1; i <= words; i++) name = name toupper(substr(word[i], 1, 1)) substr(word[i], 2); \
+	print name }')
 PACKAGES := $(FUNCTIONS:%=build/%.zip)
 
 # A command's options come from make's command line alone: FIX=1 in a shell's environment must not repair anything.
@@ -39,7 +43,7 @@ endif
 endif
 
 ##@ Run it
-.PHONY: bootstrap deploy plan drift admit smoke rollback destroy output env
+.PHONY: bootstrap deploy plan drift admit github-stages smoke rollback destroy output env
 bootstrap: $(VENV) terraform-ready ## Prepare an AWS account for a stage (GITHUB=<repository> CONFIRM=<account>; docs/ci.md)
 	@$(RUN) scripts bootstrap --stage "$(STAGE)" $(call options,GITHUB OIDC_PROVIDER PULL_REQUESTS CONFIRM)
 
@@ -54,6 +58,9 @@ drift: $(VENV) terraform-ready package ## Fail when something deployed was chang
 
 admit: $(VENV) ## Fail unless GitHub's CI passed for a commit of main, and dev has it (COMMIT=<sha>; for deploy-prod.yml)
 	@$(RUN) scripts admit $(call options,COMMIT)
+
+github-stages: ## Print the stages that the repository's VARIABLES have roles for (for nightly.yml)
+	@$(PYTHON) -m scripts.deploy.github_stages
 
 smoke: $(VENV) ## Send one score through a stage and see its total, as deploy does in the end
 	@$(RUN) scripts smoke --stage "$(STAGE)"

@@ -5,9 +5,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import boto3
+import typer
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -20,6 +21,15 @@ STAGES = TERRAFORM / "stages"
 LOCAL = "local"
 _LOCAL_PORT = 4566
 _LOOPBACK = re.compile(r"http://127\.0\.0\.1:\d+")
+
+
+def stages(folder: Path = STAGES) -> list[str]:
+    """The names of the stages, sorted: each has a file of its name in the folder."""
+    return sorted(file.stem for file in folder.glob("*.tfvars"))
+
+
+StageName = Annotated[str, typer.Option("--stage", help=f"one of {', '.join(stages())}")]
+"""The option of every command that looks at a stage."""
 
 
 @dataclass(frozen=True)
@@ -138,13 +148,13 @@ def resolve(name: str, ambient: Mapping[str, str]) -> Stage:
     STAGES_DIR names another folder of stages than terraform/stages: scripts/develop/acceptance.py writes one.
     Raises UserError for an unknown stage, a region that is not set, or an endpoint where AWS is meant.
     """
-    stages = Path(ambient.get("STAGES_DIR") or STAGES)
-    names = sorted(file.stem for file in stages.glob("*.tfvars"))
-    if name not in names:
-        raise UserError(f"There is no stage {name!r}. Choose one of {', '.join(names)}: STAGE={[*names, LOCAL][0]}")
+    stages_folder = Path(ambient.get("STAGES_DIR") or STAGES)
+    known = stages(stages_folder)
+    if name not in known:
+        raise UserError(f"There is no stage {name!r}. Choose one of {', '.join(known)}: STAGE={[*known, LOCAL][0]}")
     folder = Path(ambient.get("LOCAL_DIR") or ROOT / ".local").resolve()
     if name == LOCAL:
-        return Stage(name, REGION, _local_endpoint(ambient, folder), folder, stages)
+        return Stage(name, REGION, _local_endpoint(ambient, folder), folder, stages_folder)
     if ambient.get("AWS_ENDPOINT_URL"):
         raise UserError(
             f"Stage {name} is in AWS, but AWS_ENDPOINT_URL is set, to {ambient['AWS_ENDPOINT_URL']}. "
@@ -153,7 +163,7 @@ def resolve(name: str, ambient: Mapping[str, str]) -> Stage:
     region = ambient.get("AWS_REGION") or ambient.get("AWS_DEFAULT_REGION") or boto3.Session().region_name
     if not region:
         raise UserError(f"No region to use for stage {name}. Set one: export AWS_REGION={REGION}")
-    return Stage(name, region, None, folder, stages)
+    return Stage(name, region, None, folder, stages_folder)
 
 
 def _local_endpoint(ambient: Mapping[str, str], folder: Path) -> str:

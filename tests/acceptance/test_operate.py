@@ -87,7 +87,7 @@ def test_events_put_into_the_stream_are_logged(system: System) -> None:
     [
         (["invoke", "--function", "Nobody", "--event", "stream"], "There is no function 'Nobody'"),
         (["put_scores", "--n", "none"], "Invalid value for '--n'"),
-        (["put_events", "--stage", "staging"], "There is no stage 'staging'"),
+        (["put_events", "--stage", "No-Stage"], "There is no stage 'No-Stage'"),
     ],
 )
 def test_what_a_user_can_mend_is_one_line(command: list[str], message: str, system: System) -> None:

@@ -12,13 +12,14 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts.stage import TERRAFORM
+from scripts.stage import LOCAL, TERRAFORM, stages
 from tests.acceptance.players import Players
 from tests.integration.deployment import Deployment, System, local_stage
 from tests.policy.rules import complaints, resources
 from tests.waiting import eventually
 
 PROCESS, AGGREGATE = "ProcessKinesisRecords", "AggregateScoresByUser"
+STAGES_IN_AWS, WITH_A_KEY = [name for name in stages() if name != LOCAL], "with a key"
 KEY = "arn:aws:kms:us-east-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 
@@ -32,17 +33,14 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
     # Whose account a stage belongs to is for its owner to say, and the local cloud's is none of theirs.
     (account := folder / "account.tfvars.json").write_text(json.dumps({"allowed_account_ids": ["000000000000"]}))
     (key := folder / "key.tfvars.json").write_text(json.dumps({"kms_key_arn": KEY}))
-    dev, prod = (TERRAFORM / "stages" / f"{name}.tfvars" for name in ("dev", "prod"))
+    files = {name: TERRAFORM / "stages" / f"{name}.tfvars" for name in STAGES_IN_AWS}
     with local_stage(folder) as stage:
         deployment = Deployment(stage, "", {})
-        return {
-            "dev": deployment.planned(dev, account),
-            "prod": deployment.planned(prod, account),
-            "prod with a key": deployment.planned(prod, account, key),
-        }
+        plans = {name: deployment.planned(file, account) for name, file in files.items()}
+        return plans | {WITH_A_KEY: deployment.planned(files[STAGES_IN_AWS[-1]], account, key)}
 
 
-@pytest.mark.parametrize("name", ["dev", "prod", "prod with a key"])
+@pytest.mark.parametrize("name", [*STAGES_IN_AWS, WITH_A_KEY])
 def test_a_plan_of_a_stage_succeeds_and_breaks_no_rule(plans: Mapping[str, Any], name: str) -> None:
     plan = plans[name]
 
@@ -242,6 +240,10 @@ NEEDED: Mapping[str, Mapping[str, tuple[Use, ...]]] = {
         "dynamodb:UpdateItem": (record_is_counted,),
     },
 }
+
+
+def test_the_needs_of_every_deployed_function_are_shown_here(system: System) -> None:
+    assert set(NEEDED) == set(system.outputs["functions"]), "say in NEEDED what each action of a function's role is for"
 
 
 @pytest.mark.parametrize("function", NEEDED)
