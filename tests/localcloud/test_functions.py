@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.localcloud.conftest import policy
-from tests.localcloud.processes import Cloud, package
+from tests.acceptance.probe import package, policy
+from tests.localcloud.processes import Cloud
 from tests.waiting import eventually
 
 HANDLER = """
