@@ -31,7 +31,7 @@ from scripts.failures.redrive import redrive_all, targets
 from scripts.failures.store import FailureBucket
 from scripts.observe.leaderboard import Budget, leaderboard
 from scripts.observe.logs import Line, lines
-from scripts.observe.metrics import LAMBDA, panels, period
+from scripts.observe.metrics import LAMBDA, panels_of, period
 from scripts.reconcile.reconcile import PAUSE, publish, reconcile, told
 from scripts.reconcile.tables import Table
 from scripts.timespan import since as parse_since
@@ -130,7 +130,7 @@ def create_app(connection: Connection, *, port: int, token: str, writes: bool) -
         start = parse_since(request.args.get("since", "1h"), now)
         system = connection.system()
         real = system.function(name)["name"]
-        found, _ = panels(system, start, now)
+        found = panels_of(system, start, now)
         series = {panel.metric: sorted(panel.series.get(real, {}).items()) for panel in found}
         return jsonify(
             start=start.timestamp(),

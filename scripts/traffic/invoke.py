@@ -102,6 +102,8 @@ def find_report(log: str) -> Report | None:
     for line in log.splitlines():
         if '"platform.report"' in line:
             metrics: Mapping[str, Any] = json.loads(line)["record"]["metrics"]
+            if "maxMemoryUsedMB" not in metrics:
+                return None  # the local cloud does not know it of a process that died
             return Report(
                 metrics["durationMs"], metrics["billedDurationMs"], metrics["memorySizeMB"], metrics["maxMemoryUsedMB"]
             )
