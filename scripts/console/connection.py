@@ -1,4 +1,4 @@
-"""The stage that the console shows: found again when it was destroyed, deployed anew, or logged in to again."""
+"""The stage that the console shows: looked up again after a deploy, a destroy or a new login."""
 
 import os
 import threading
@@ -9,13 +9,21 @@ import boto3
 import botocore.session
 from botocore.config import Config
 
+from scripts.console.problems import unreachable
 from scripts.deployment import Deployed, deployed
 from scripts.stage import Stage, resolve
 
 _KNOWN_SECONDS = 5.0
 """For how long what is deployed is not looked up again."""
+_PATIENCE_SECONDS = 4.0
 _POOL = 20
-_CONFIG = Config(connect_timeout=5, max_pool_connections=_POOL, retries={"mode": "standard", "total_max_attempts": 3})
+# A cloud that hangs must show within seconds. The invocations of tests and redrives set their own read timeout.
+_CONFIG = Config(
+    connect_timeout=3,
+    read_timeout=8,
+    max_pool_connections=_POOL,
+    retries={"mode": "standard", "total_max_attempts": 2},
+)
 
 
 class Connection(Protocol):
@@ -74,18 +82,22 @@ class LiveConnection:
 
     def system(self) -> Deployed:
         """See Connection."""
-        with self._lock:
+        # One thread looks it up. A cloud that hangs holds the others for a few seconds only.
+        if not self._lock.acquire(timeout=_PATIENCE_SECONDS):
+            raise unreachable(self.stage)
+        try:
             if self._found is None or time.monotonic() - self._found[0] > _KNOWN_SECONDS:
                 self._found = None
                 self._found = time.monotonic(), deployed(self._name, self._ambient)
             return self._found[1]
+        finally:
+            self._lock.release()
 
     def forget(self, *, credentials: bool) -> None:
         """See Connection."""
-        with self._lock:
-            self._found = None
-            if credentials:
-                self._start_session()
+        self._found = None
+        if credentials:
+            self._start_session()
 
     def _start_session(self) -> None:
         boto3.DEFAULT_SESSION = SharedSession()

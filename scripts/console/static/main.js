@@ -1,21 +1,33 @@
-// The page: which stage it shows, whether that can be reached, and which panel is open.
-import { get, Problem } from "./api.js";
-import { announce, byId, say } from "./dom.js";
+// The page: which stage it shows, whether what it shows is of now, and which panel is open.
+import { get, Problem, useLink } from "./api.js";
+import { announce, byId, clock, say } from "./dom.js";
 import { setUpFailures } from "./failures.js";
 import { setUpFunctions } from "./functions.js";
 import { showFlow } from "./pipeline.js";
+import { poll } from "./poll.js";
+import { setUpRecords } from "./records.js";
 import { setUpTables } from "./tables.js";
+import "./charts.js";
+import "./log.js";
 import "./reconcile.js";
 import "./stream.js";
 
 const PANELS = ["functions", "tables", "stream", "failures", "reconcile"];
-const EVERY_MS = 2000;
+const EVERY = 2;
+const TITLES = {
+  gone: "The console is gone", slow: "No answer", credentials: "Logged out", "not-deployed": "Not deployed",
+  "being-deployed": "Being deployed", unreachable: "No answer", key: "Not this page's link", code: "Link used already",
+  denied: "Not allowed", impostor: "Not the console",
+};
 
 /** @type {any} what /api/about answers; null while it is not known, or no longer true */
 let about = null;
+/** @type {Problem|null} */
+let wrong = null;
+let state = "", seenAt = 0, isStale = false, every = EVERY;
 
 function openPanel() {
-  const named = location.hash.slice(1);
+  const [named, subject = ""] = location.hash.slice(1).split("/");
   if (location.hash && !PANELS.includes(named)) return; // the link that skips to the content
   const chosen = named || PANELS[0];
   for (const id of PANELS) {
@@ -24,12 +36,14 @@ function openPanel() {
     if (id === chosen) link?.setAttribute("aria-current", "page");
     else link?.removeAttribute("aria-current");
   }
-  document.dispatchEvent(new Event("opened"));
+  opened(decodeURIComponent(subject));
 }
+
+/** @param {string} [subject] */
+const opened = (subject) => document.dispatchEvent(new CustomEvent("opened", { detail: subject }));
 
 function showAbout() {
   document.documentElement.dataset.stage = ["local", "dev", "prod"].includes(about.stage) ? about.stage : "other";
-  document.title = `${about.stage}: stream processing`;
   say(byId("stage"), about.stage);
   say(byId("account"), about.account ?? "not known");
   say(byId("region"), about.region);
@@ -37,58 +51,86 @@ function showAbout() {
   say(byId("writes"), about.writes ? "on" : "off");
   for (const button of document.querySelectorAll("button.writing")) {
     /** @type {HTMLButtonElement} */ (button).disabled = !about.writes;
-    if (!about.writes) button.setAttribute("title", "Start the console with ALLOW_WRITES=1 to change this stage with it");
+  }
+  for (const hint of document.querySelectorAll(".read-only")) {
+    /** @type {HTMLElement} */ (hint).hidden = about.writes;
+    say(hint, `Stage ${about.stage} is read-only here. To change it, start the console with ALLOW_WRITES=1.`);
   }
   if (!about.outputs) return;
-  setUpFailures(about.writes);
-  setUpFunctions(Object.keys(about.outputs.functions), about.events);
+  setUpFailures(about.writes, about.outputs.functions);
+  setUpFunctions(about.outputs.functions);
   setUpTables(Object.keys(about.outputs.tables), about.writes);
+  setUpRecords(about.writes);
 }
 
-/** @param {Problem} problem */
-function showProblem(problem) {
-  about = null; // what is deployed may be another thing when it is back
-  const titles = {
-    "server-gone": "The console is gone", credentials: "Logged out", "not-deployed": "Not deployed",
-    unreachable: "No answer", token: "Not this page's token", denied: "Not allowed",
-  };
-  say(byId("problem"), `${titles[problem.kind] ?? "Something is wrong"}. ${problem.message}`);
-  document.body.classList.add("stale");
+/** Say in the bar and in the title whether what is shown is of now. */
+function showState() {
+  const stage = about?.stage ?? (byId("stage").textContent || "console");
+  const title = wrong ? TITLES[/** @type {keyof typeof TITLES} */ (wrong.kind)] ?? "Something is wrong" : "";
+  const old = seenAt ? `What is shown is of ${clock(seenAt)}.` : "";
+  const text = wrong ? `${title}. ${wrong.message} ${old}` : isStale ? `No news. ${old} Asking again.` : "";
+  say(byId("problem"), text.trim());
+  const isOld = Boolean(wrong) || isStale;
+  document.body.classList.toggle("stale", isOld);
+  document.title = isOld ? `? ${stage}: ${title.toLowerCase() || "no news"}` : `${stage}: ${state || "..."}`;
 }
 
-async function look() {
+/** @param {AbortSignal} signal */
+async function look(signal) {
+  const known = about?.deployment;
+  const flow = known ? await get("flow", undefined, signal) : null;
+  if (!flow || flow.deployment !== known) {
+    about = await get("about", undefined, signal);
+    showAbout();
+    if (flow) return look(signal); // what is deployed has changed
+  }
+  const seen = flow ?? await get("flow", undefined, signal);
+  if (seen.deployment !== about.deployment) return look(signal);
+  showFlow(seen, about.outputs);
+  [state, seenAt, every] = [seen.state, seen.at, seen.every];
+  loop.aged(seen.age * 1000);
+  const first = !document.body.classList.contains("ready");
+  if (first || wrong) opened(first ? undefined : "");
+  if (wrong) announce("Back again.");
+  document.body.classList.add("ready");
+}
+
+const loop = poll({
+  seconds: () => Math.max(EVERY, every / 2),
+  wanted: () => true,
+  work: look,
+  failed(error) {
+    if (error) about = about && { ...about, deployment: null };
+    wrong = error;
+    showState();
+  },
+  stale(is) {
+    if (is === isStale) return;
+    isStale = is;
+    showState();
+  },
+});
+
+async function openLink() {
   try {
-    if (!about?.outputs) {
-      about = await get("about");
-      showAbout();
-    }
-    const flow = await get("flow");
-    if (!about.outputs) return; // deployed this moment: ask again what
-    showFlow(flow, about.outputs);
-    if (document.body.classList.contains("stale")) {
-      document.body.classList.remove("stale");
-      say(byId("problem"), "");
-      announce("Back again.");
-      document.dispatchEvent(new Event("opened"));
-    } else if (!document.body.classList.contains("ready")) {
-      document.body.classList.add("ready");
-      document.dispatchEvent(new Event("opened"));
-    }
+    if (await useLink()) loop.restart();
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    showProblem(error);
+    // A page that has a key goes on with it.
+    if (localStorage.getItem("console-key")) announce(error.message);
+    else [wrong] = [error];
+    showState();
   }
 }
 
-async function lookAgain() {
-  try {
-    if (!document.hidden) await look();
-  } finally {
-    setTimeout(lookAgain, EVERY_MS);
-  }
-}
+// Whoever had the port before may have registered one.
+navigator.serviceWorker?.getRegistrations().then((all) => all.forEach((each) => each.unregister()), () => {});
 
-addEventListener("hashchange", openPanel);
-document.addEventListener("visibilitychange", () => !document.hidden && look());
+addEventListener("hashchange", () => {
+  openLink();
+  openPanel();
+});
+addEventListener("storage", (event) => event.key === "console-key" && loop.restart());
+await openLink();
 openPanel();
-lookAgain();
+loop.restart();
