@@ -4,6 +4,8 @@ Another page in the same browser can send requests to 127.0.0.1, but does not kn
 that a browser adds and no page can forge tell it from the console's own page: Host, Origin and Sec-Fetch-Site.
 """
 
+import re
+
 from flask import Flask, Request, Response, request
 
 from scripts.console.problems import RefusedError
@@ -13,6 +15,7 @@ BODY_BYTES = 7_000_000
 """The most that a request may send: a test event of 6 MB, quoted."""
 EXCHANGE = "/api/session"
 """The one request for data that carries a code instead of a signature."""
+_FORMER_NAME = re.compile(r"console-[0-9a-f]{8}\.localhost:\d+")
 _READING = {"GET", "HEAD", "OPTIONS"}
 
 _HEADERS = {
@@ -44,7 +47,11 @@ def guard(app: Flask, *, names: set[str], session: Session, writes: bool, harmle
     @app.before_request
     def check() -> Response | None:
         if request.host not in names:
-            raise RefusedError(403, "forbidden", "The console does not answer to this name")
+            # A page of an earlier start asks under the name of that start.
+            kind = "key" if _FORMER_NAME.fullmatch(request.host) else "forbidden"
+            raise RefusedError(
+                403, kind, "The console does not answer to this name. Open the link that it printed last"
+            )
         if request.headers.get("Service-Worker") == "script":
             return Response(_REMOVE_WORKER, mimetype="text/javascript")
         if not request.path.startswith("/api/"):

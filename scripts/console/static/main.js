@@ -24,7 +24,7 @@ const TITLES = {
 let about = null;
 /** @type {Problem|null} */
 let wrong = null;
-let state = "", seenAt = 0, isStale = false, every = EVERY;
+let state = "", seenAt = 0, isStale = false, isLinked = false, every = EVERY;
 
 function openPanel() {
   const [named, subject = ""] = location.hash.slice(1).split("/");
@@ -97,7 +97,7 @@ async function look(signal) {
 
 const loop = poll({
   seconds: () => Math.max(EVERY, every / 2),
-  wanted: () => true,
+  wanted: () => isLinked,
   work: look,
   failed(error) {
     if (error) about = about && { ...about, deployment: null };
@@ -132,5 +132,6 @@ addEventListener("hashchange", () => {
 });
 addEventListener("storage", (event) => event.key === "console-key" && loop.restart());
 await openLink();
+isLinked = true;
 openPanel();
 loop.restart();

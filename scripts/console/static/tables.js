@@ -15,6 +15,8 @@ const TYPES = { S: "text", N: "number", B: "binary", BOOL: "true or false", NULL
 /** @type {string[]} */
 let names = [];
 let chosen = "", writes = false, key = "";
+/** @type {Map<string, string>} the names of the tables' keys */
+const keys = new Map();
 /** @type {string[]} where each page so far began; the last is the one that is shown */
 let starts = [""];
 let next = "";
@@ -31,6 +33,7 @@ export function onRecord(chosenActions) {
 /** @param {string[]} tables @param {boolean} allowed */
 export function setUpTables(tables, allowed) {
   writes = allowed;
+  keys.clear();
   names = [RECORDS, ...tables.filter((name) => name !== RECORDS)].filter((name) => tables.includes(name));
   choose(names.includes(chosen) ? chosen : names[0] ?? "");
 }
@@ -41,7 +44,8 @@ function choose(name) {
   choice(byId("table-choice"), names, chosen, choose);
   byId("lookup-key").value = "";
   starts = [""];
-  key = "";
+  key = keys.get(chosen) ?? "";
+  say(byId("lookup-label"), key || "Key");
   loadPage();
 }
 
@@ -56,9 +60,10 @@ export async function loadPage(to = starts, button, saved) {
   if (!chosen || !isOpen("tables")) return;
   await trying(byId("items-error"), async () => {
     const mine = ++asked, wanted = chosen;
-    key ||= (await get(`tables/${part(wanted)}`)).key;
+    if (!keys.size) await Promise.all(names.map(async (name) => keys.set(name, (await get(`tables/${part(name)}`)).key)));
     const page = await get(`tables/${part(wanted)}/items`, { limit: PAGE, after: to[to.length - 1] });
     if (mine !== asked || wanted !== chosen) return;
+    key = keys.get(chosen) ?? "";
     say(byId("lookup-label"), key);
     starts = to;
     next = page.next ?? "";

@@ -46,7 +46,8 @@ class Console:
     def start(self) -> None:
         self._links = queue.Queue()
         self._process = self._system.start("console", "--port", str(self.port))
-        threading.Thread(target=self._read, args=(self._process.stdout, self._links), daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(self._process.stdout, self._links), daemon=True)
+        self._reader.start()
 
     @staticmethod
     def _read(printed: IO[str], links: "queue.Queue[str]") -> None:
@@ -69,8 +70,10 @@ class Console:
         assert self._process is not None
         self._process.send_signal(signal.SIGINT)
         self._process.wait(timeout=20)
-        assert self._process.stderr is not None
-        return self._process.returncode, self._process.stderr.read()
+        self._reader.join(timeout=10)
+        with self._process as ended:  # closes what it has open
+            assert ended.stderr is not None
+            return ended.returncode, ended.stderr.read()
 
 
 @pytest.fixture(scope="module")
