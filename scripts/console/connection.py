@@ -10,6 +10,7 @@ import botocore.session
 from botocore.config import Config
 
 from scripts.console.problems import unreachable
+from scripts.console.single_flight import SingleFlight
 from scripts.deployment import Deployed, deployed
 from scripts.stage import Stage, resolve
 
@@ -71,7 +72,7 @@ class LiveConnection:
     def __init__(self, stage: str) -> None:
         self._name = stage
         self._ambient = dict(os.environ)
-        self._lock = threading.Lock()
+        self._looking: SingleFlight[Deployed] = SingleFlight()
         self._found: tuple[float, Deployed] | None = None
         self._start_session()
 
@@ -82,16 +83,18 @@ class LiveConnection:
 
     def system(self) -> Deployed:
         """See Connection."""
-        # One thread looks it up. A cloud that hangs holds the others for a few seconds only.
-        if not self._lock.acquire(timeout=_PATIENCE_SECONDS):
-            raise unreachable(self.stage)
+        found = self._found
+        if found is not None and time.monotonic() - found[0] <= _KNOWN_SECONDS:
+            return found[1]
         try:
-            if self._found is None or time.monotonic() - self._found[0] > _KNOWN_SECONDS:
-                self._found = None
-                self._found = time.monotonic(), deployed(self._name, self._ambient)
-            return self._found[1]
-        finally:
-            self._lock.release()
+            return self._looking.run(self._look, _PATIENCE_SECONDS)
+        except TimeoutError:
+            raise unreachable(self.stage) from None
+
+    def _look(self) -> Deployed:
+        found = deployed(self._name, self._ambient)
+        self._found = time.monotonic(), found
+        return found
 
     def forget(self, *, credentials: bool) -> None:
         """See Connection."""

@@ -1,9 +1,9 @@
 """What the page shows of the pipeline: counts over its arrows, the state of its nodes, and the verdict."""
 
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from scripts.console import counts
 from scripts.console.counts import Counts
 from scripts.console.problems import unreachable
+from scripts.console.single_flight import SingleFlight
 from scripts.console.verdict import Facts, Function, verdict
 from scripts.deployment import Deployed
 from scripts.observe.status import Status, status
@@ -34,7 +35,8 @@ _EVERY, _EVERY_AWS = 2.0, 15.0
 """Seconds between two looks, at least."""
 _RESOURCES_EVERY, _RESOURCES_EVERY_AWS = 6.0, 30.0
 """The same for what rarely changes: resources, mappings, alarms, and the number of failures."""
-_PATIENCE_SECONDS = 5.0
+_PATIENCE_SECONDS, _MOMENT_SECONDS = 5.0, 1.5
+"""How long a page waits for the first look, and for another one."""
 
 Look = Callable[[Deployed], dict[str, Any]]
 
@@ -45,40 +47,35 @@ class Flow:
     def __init__(self, look: Look | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._look = look or Observer().look
         self._clock = clock
-        self._lock = threading.Lock()
+        self._looking: SingleFlight[None] = SingleFlight()
         self._known: tuple[Deployed, dict[str, Any], float, float] | None = None
         """Of which deployment, what was seen, when it was over, and when to look again."""
 
     def of(self, system: Deployed) -> dict[str, Any]:
         """Return the last look with its `age` in seconds and the seconds `every` which it is repeated.
 
-        One request looks; the others get what is known already. A look that does not end in a few seconds leaves them
-        with an answer that grows old. Raises RefusedError when there is none.
+        A look that does not end in a moment leaves an answer that grows old. Raises RefusedError when there is none.
         """
-        if not self._lock.acquire(timeout=0 if self._is_known(system) else _PATIENCE_SECONDS):
-            if not self._is_known(system):
-                raise unreachable(system.stage)
-            return self._answer()
-        try:
-            if self._known is None or not self._is_known(system) or self._clock() >= self._known[3]:
-                started = self._clock()
-                seen = self._look(system)
-                ended = self._clock()
-                shortest = _EVERY if system.stage.endpoint else _EVERY_AWS
-                self._known = system, seen, ended, ended + max(shortest, _WAIT * (ended - started))
-            return self._answer()
-        finally:
-            self._lock.release()
-
-    def _is_known(self, system: Deployed) -> bool:
-        known = self._known
-        return known is not None and known[0] == system
-
-    def _answer(self) -> dict[str, Any]:
-        known = self._known
-        assert known is not None  # noqa: S101 checked by the callers
+        known = self._of(system)
+        if known is None or self._clock() >= known[3]:
+            seconds = _PATIENCE_SECONDS if known is None else _MOMENT_SECONDS
+            with suppress(TimeoutError):
+                self._looking.run(lambda: self._renew(system), seconds)
+            known = self._of(system)
+        if known is None:
+            raise unreachable(system.stage)
         _, seen, ended, again = known
         return {**seen, "age": round(self._clock() - ended, 1), "every": round(again - ended, 1)}
+
+    def _of(self, system: Deployed) -> tuple[Deployed, dict[str, Any], float, float] | None:
+        return self._known if self._known and self._known[0] == system else None
+
+    def _renew(self, system: Deployed) -> None:
+        started = self._clock()
+        seen = self._look(system)
+        ended = self._clock()
+        shortest = _EVERY if system.stage.endpoint else _EVERY_AWS
+        self._known = system, seen, ended, ended + max(shortest, _WAIT * (ended - started))
 
 
 class Observer:

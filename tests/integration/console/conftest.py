@@ -117,6 +117,8 @@ def visit(browser: Browser) -> Iterator[Visit]:
             lambda message: failed.append(message.text) if "Content Security Policy" in message.text else None,
         )
         page.goto(link)
+        if CODE not in link:
+            return page
         page.locator("body.ready").or_(page.get_by_role("alert").filter(has_text=re.compile("."))).first.wait_for()
         if panel:
             page.get_by_role("navigation").get_by_role("link", name=panel).click()
