@@ -11,6 +11,7 @@ from localcloud.cloud import HOST
 from scripts.cli import UserError
 from scripts.console.app import create_app
 from scripts.console.connection import LiveConnection
+from scripts.console.problems import RefusedError
 from scripts.console.serving import make_server
 from scripts.console.session import Session
 
@@ -26,7 +27,7 @@ def main(
     changes.
     """
     connection = LiveConnection(stage)
-    with suppress(UserError, BotoCoreError, ClientError):
+    with suppress(UserError, RefusedError, BotoCoreError, ClientError):
         connection.system()
     found = connection.stage
     # A name of its own gives each start an origin of its own: what somebody else who had the port left in the browser,

@@ -121,6 +121,12 @@ export function opener(label, columns, more) {
  * @param {HTMLElement} fieldset @param {string[]} names @param {string} chosen @param {(name: string) => void} onchange
  */
 export function choice(fieldset, names, chosen, onchange) {
+  /** @type {HTMLInputElement[]} */
+  const present = [...fieldset.querySelectorAll("input")];
+  if (present.length && present.map(({ value }) => value).join() === names.join()) {
+    for (const input of present) input.checked = input.value === chosen; // the focus stays
+    return;
+  }
   const inputs = names.map((name) =>
     el("label", {}, el("input", {
       type: "radio", name: fieldset.id, value: name, checked: name === chosen, onchange: () => onchange(name),

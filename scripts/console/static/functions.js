@@ -34,9 +34,6 @@ function choose(name) {
   if (changed) {
     byId("test-result").replaceChildren();
     document.dispatchEvent(new CustomEvent("function-chosen"));
-    /** @type {HTMLInputElement|null} */
-    const input = byId("function-choice").querySelector(`input[value=${CSS.escape(name)}]`);
-    if (document.activeElement === document.body) input?.focus({ preventScroll: true });
   }
   offerEvents(changed);
 }

@@ -113,12 +113,15 @@ const loop = poll({
 
 async function openLink() {
   try {
-    if (await useLink()) loop.restart();
+    const used = await useLink();
+    isLinked = true;
+    if (used) loop.restart();
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     // A page that has a key goes on with it.
-    if (localStorage.getItem("console-key")) announce(error.message);
-    else [wrong] = [error];
+    isLinked = localStorage.getItem("console-key") !== null;
+    if (isLinked) announce(error.message);
+    else wrong = error;
     showState();
   }
 }
@@ -130,8 +133,11 @@ addEventListener("hashchange", () => {
   openLink();
   openPanel();
 });
-addEventListener("storage", (event) => event.key === "console-key" && loop.restart());
+addEventListener("storage", (event) => {
+  if (event.key !== "console-key") return;
+  isLinked = true;
+  loop.restart();
+});
 await openLink();
-isLinked = true;
 openPanel();
 loop.restart();

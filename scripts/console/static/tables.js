@@ -49,6 +49,10 @@ function choose(name) {
   loadPage();
 }
 
+async function learnKeys() {
+  await Promise.all(names.map(async (name) => keys.set(name, (await get(`tables/${part(name)}`)).key)));
+}
+
 // Items
 
 /**
@@ -60,7 +64,7 @@ export async function loadPage(to = starts, button, saved) {
   if (!chosen || !isOpen("tables")) return;
   await trying(byId("items-error"), async () => {
     const mine = ++asked, wanted = chosen;
-    if (!keys.size) await Promise.all(names.map(async (name) => keys.set(name, (await get(`tables/${part(name)}`)).key)));
+    if (!keys.size) await learnKeys();
     const page = await get(`tables/${part(wanted)}/items`, { limit: PAGE, after: to[to.length - 1] });
     if (mine !== asked || wanted !== chosen) return;
     key = keys.get(chosen) ?? "";

@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 from scripts.cli import UserError
 from scripts.console.context import Context
 from scripts.console.flow import Flow
+from scripts.console.problems import RefusedError
 from scripts.deployment import Deployed
 
 
@@ -23,7 +24,7 @@ def register(app: Flask, context: Context) -> None:
         stage = context.connection.stage
         try:
             system = context.system()
-        except (UserError, BotoCoreError, ClientError):
+        except (UserError, RefusedError, BotoCoreError, ClientError):
             system = None  # the page names the stage all the same; the next look says what is wrong
         return jsonify(
             stage=stage.name,

@@ -243,6 +243,7 @@ def test_a_service_worker_that_an_impostor_left_behind_is_gone_after_a_visit(sys
     with shared_session(), served(lambda _: console_app(connection, port, session, writes=True), port) as url:
 
         def shows_the_console() -> bool:
+            page.goto("about:blank")  # another fragment alone loads nothing
             page.goto(f"{url}{CODE}{session.code}")
             return page.locator("#verdict").count() == 1
 

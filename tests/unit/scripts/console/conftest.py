@@ -18,6 +18,7 @@ from scripts.deployment import Deployed
 from scripts.stage import Stage
 
 PORT = 4580
+UUID = "12345678-1234-1234-1234-123456789012"
 
 
 @dataclass
@@ -74,7 +75,10 @@ def deployment(tmp_path: Path) -> Deployed:
     outputs = {
         "stream": {"name": "Demo-Stream"},
         "tables": {each: {"name": each} for each in KEYS},
-        "functions": {each: {"name": each} for each in ("ProcessKinesisRecords", "AggregateScoresByUser")},
+        "functions": {
+            each: {"name": each, "log_group": f"/aws/lambda/{each}", "live_arn": each, "mapping_uuid": UUID}
+            for each in ("ProcessKinesisRecords", "AggregateScoresByUser")
+        },
         "failure_bucket": "failures",
     }
     return Deployed(stage("dev", tmp_path), "123456789012", outputs)
