@@ -1,5 +1,5 @@
 # The one interface of this repository: `make` lists what it can do.
-# Settings: STAGE=local|dev|prod, LOCAL_PORT=4566, CONFIRM=<stage>, TF_PLUGIN_DIR=<provider mirror>,
+# Settings: STAGE=<stage of terraform/stages>, LOCAL_PORT=4566, CONFIRM=<stage>, TF_PLUGIN_DIR=<provider mirror>,
 # ARGS=<more arguments for pytest>, and those that a target's help line names.
 
 SHELL := bash
@@ -7,19 +7,24 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-STAGE ?= local
+STAGE := local
 PYTHON ?= python3
 export LOCAL_PORT LOCAL_DIR STATE_BUCKET
 
 VENV := .venv/.ready
 RUN := PYTHONPATH=src .venv/bin/python -m
-JSON_FLAG := $(if $(JSON),--json)
-FUNCTIONS := ProcessKinesisRecords AggregateScoresByUser
+# ProcessKinesisRecords is the code in src/handlers/process_kinesis_records.
+FUNCTIONS := $(shell ls -d src/handlers/*/handler.py | awk -F/ '{ \
+	words = split($$3, word, "_"); name = ""; \
+	for (i = 1; i <= words; i++) name = name toupper(substr(word[i], 1, 1)) substr(word[i], 2); \
+	print name }')
 PACKAGES := $(FUNCTIONS:%=build/%.zip)
 
-# The settings among these that are set, as a command's options.
+# A command's options come from make's command line alone: FIX=1 in a shell's environment must not repair anything.
 lower = $(shell echo '$1' | tr 'A-Z_' 'a-z-')
-options = $(foreach name,$1,$(if $($(name)),--$(call lower,$(name)) "$($(name))"))
+given = $(if $(filter command,$(origin $1)),$($1))
+options = $(foreach name,$1,$(if $(call given,$(name)),--$(call lower,$(name)) "$(call given,$(name))"))
+flags = $(foreach name,$1,$(if $(filter-out 0,$(call given,$(name))),--$(call lower,$(name))))
 
 # Where the AWS provider comes from: a filesystem mirror when this machine has one, else the registry, once.
 MIRRORS := $(wildcard $(addsuffix /*/registry.terraform.io/hashicorp/aws,/opt /usr/local/share /usr/share))
@@ -38,12 +43,12 @@ endif
 endif
 
 ##@ Run it
-.PHONY: bootstrap deploy plan drift admit smoke rollback destroy output env
+.PHONY: bootstrap deploy plan drift admit github-stages smoke rollback destroy output env
 bootstrap: $(VENV) terraform-ready ## Prepare an AWS account for a stage (GITHUB=<repository> CONFIRM=<account>; docs/ci.md)
 	@$(RUN) scripts bootstrap --stage "$(STAGE)" $(call options,GITHUB OIDC_PROVIDER PULL_REQUESTS CONFIRM)
 
 deploy: $(VENV) terraform-ready package ## Deploy a stage, by default to a local cloud on this machine (PLAN=<file> CONFIRM=<stage> ALLOW_DATA_LOSS=1)
-	@$(RUN) scripts deploy --stage "$(STAGE)" $(call options,PLAN CONFIRM) $(if $(ALLOW_DATA_LOSS),--allow-data-loss)
+	@$(RUN) scripts deploy --stage "$(STAGE)" $(call options,PLAN CONFIRM) $(call flags,ALLOW_DATA_LOSS)
 
 plan: $(VENV) terraform-ready package ## Show what deploy would change (PLAN=<file> to save it, for deploy)
 	@$(RUN) scripts plan --stage "$(STAGE)" $(call options,PLAN)
@@ -52,16 +57,19 @@ drift: $(VENV) terraform-ready package ## Fail when something deployed was chang
 	@$(RUN) scripts drift --stage "$(STAGE)"
 
 admit: $(VENV) ## Fail unless GitHub's CI passed for a commit of main, and dev has it (COMMIT=<sha>; for deploy-prod.yml)
-	@$(RUN) scripts admit --commit "$(COMMIT)"
+	@$(RUN) scripts admit $(call options,COMMIT)
+
+github-stages: ## Print the stages that the repository's VARIABLES have roles for (for nightly.yml)
+	@$(PYTHON) -m scripts.deploy.github_stages
 
 smoke: $(VENV) ## Send one score through a stage and see its total, as deploy does in the end
 	@$(RUN) scripts smoke --stage "$(STAGE)"
 
 rollback: $(VENV) ## Let the mapping invoke an older version of a function (FUNCTION=<name> VERSION=<number> JSON=1)
-	@$(RUN) scripts rollback --stage "$(STAGE)" $(call options,FUNCTION VERSION) $(JSON_FLAG)
+	@$(RUN) scripts rollback --stage "$(STAGE)" $(call options,FUNCTION VERSION) $(call flags,JSON)
 
 destroy: $(VENV) terraform-ready package ## Remove all that deploy made (CONFIRM=<stage> answers the question, DELETE_FAILURES=1)
-	@$(RUN) scripts destroy --stage "$(STAGE)" --confirm "$(CONFIRM)" $(if $(DELETE_FAILURES),--delete-failures)
+	@$(RUN) scripts destroy --stage "$(STAGE)" $(call options,CONFIRM) $(call flags,DELETE_FAILURES)
 
 output: $(VENV) ## Print the stage's names and ARNs, as JSON
 	@$(RUN) scripts output --stage "$(STAGE)"
@@ -75,40 +83,40 @@ demo: $(VENV) terraform-ready package ## Play scores through the stream of a loc
 	@$(RUN) scripts demo $(call options,N USERS)
 
 console: $(VENV) ## Serve a page to look at the pipeline, on 127.0.0.1 (PORT=4580; ALLOW_WRITES=1 on stages other than local)
-	@$(RUN) scripts console --stage "$(STAGE)" $(call options,PORT) $(if $(ALLOW_WRITES),--allow-writes)
+	@$(RUN) scripts console --stage "$(STAGE)" $(call options,PORT) $(call flags,ALLOW_WRITES)
 
 lab: $(VENV) ## Walk the lab's tasks, and check all that its guide says one should see (JSON=1)
-	@$(RUN) scripts lab --stage "$(STAGE)" $(JSON_FLAG)
+	@$(RUN) scripts lab --stage "$(STAGE)" $(call flags,JSON)
 
 status: $(VENV) ## Show resources, mappings and their lag, failures waiting, alarms (JSON=1)
-	@$(RUN) scripts status --stage "$(STAGE)" $(JSON_FLAG)
+	@$(RUN) scripts status --stage "$(STAGE)" $(call flags,JSON)
 
 metrics: $(VENV) ## Draw the functions' metrics, in the terminal and as a picture (SINCE=1h PNG=<file> JSON=1)
-	@$(RUN) scripts metrics --stage "$(STAGE)" $(call options,SINCE PNG) $(JSON_FLAG)
+	@$(RUN) scripts metrics --stage "$(STAGE)" $(call options,SINCE PNG) $(call flags,JSON)
 
 logs: $(VENV) ## Print what the functions log (FUNCTION=<name> SINCE=10m GREP=<regex> FOLLOW=1 JSON=1)
-	@$(RUN) scripts logs --stage "$(STAGE)" $(call options,FUNCTION SINCE GREP) $(if $(FOLLOW),--follow) $(JSON_FLAG)
+	@$(RUN) scripts logs --stage "$(STAGE)" $(call options,FUNCTION SINCE GREP) $(call flags,FOLLOW) $(call flags,JSON)
 
 leaderboard: $(VENV) ## Show the users with the highest totals (TOP=10 WATCH=1 JSON=1)
-	@$(RUN) scripts leaderboard --stage "$(STAGE)" $(call options,TOP) $(if $(WATCH),--watch) $(JSON_FLAG)
+	@$(RUN) scripts leaderboard --stage "$(STAGE)" $(call options,TOP) $(call flags,WATCH) $(call flags,JSON)
 
 invoke: $(VENV) ## Give a function an event (FUNCTION=<name> EVENT=<name in scripts/traffic/events, file, or -> JSON=1)
-	@$(RUN) scripts invoke --stage "$(STAGE)" $(call options,FUNCTION EVENT) $(JSON_FLAG)
+	@$(RUN) scripts invoke --stage "$(STAGE)" $(call options,FUNCTION EVENT) $(call flags,JSON)
 
 put-events: $(VENV) ## Put made-up events into the stream (N=1000 USERS=20 RATE=<a second> SEED=<seed> JSON=1)
-	@$(RUN) scripts put-events --stage "$(STAGE)" $(call options,N USERS RATE SEED) $(JSON_FLAG)
+	@$(RUN) scripts put-events --stage "$(STAGE)" $(call options,N USERS RATE SEED) $(call flags,JSON)
 
 put-scores: $(VENV) ## Put made-up scores, too (as above, and VIA=stream|table MIX=insert:80,update:15,delete:5)
-	@$(RUN) scripts put-scores --stage "$(STAGE)" $(call options,N USERS RATE SEED VIA MIX) $(JSON_FLAG)
+	@$(RUN) scripts put-scores --stage "$(STAGE)" $(call options,N USERS RATE SEED VIA MIX) $(call flags,JSON)
 
 failures: $(VENV) ## List what failed for good, and why (SINCE=2h FUNCTION=<name> JSON=1)
-	@$(RUN) scripts failures --stage "$(STAGE)" $(call options,SINCE FUNCTION) $(JSON_FLAG)
+	@$(RUN) scripts failures --stage "$(STAGE)" $(call options,SINCE FUNCTION) $(call flags,JSON)
 
 redrive: $(VENV) ## Replay what failed through its function (DRY_RUN=1 SINCE=2h FUNCTION=<name> JSON=1)
-	@$(RUN) scripts redrive --stage "$(STAGE)" $(call options,SINCE FUNCTION) $(if $(DRY_RUN),--dry-run) $(JSON_FLAG)
+	@$(RUN) scripts redrive --stage "$(STAGE)" $(call options,SINCE FUNCTION) $(call flags,DRY_RUN) $(call flags,JSON)
 
 reconcile: $(VENV) ## Check that totals are the sums over the records (FIX=1 RATE=1000 SEGMENTS=8 PAUSE=5 JSON=1)
-	@$(RUN) scripts reconcile --stage "$(STAGE)" $(call options,RATE SEGMENTS PAUSE) $(if $(FIX),--fix) $(JSON_FLAG)
+	@$(RUN) scripts reconcile --stage "$(STAGE)" $(call options,RATE SEGMENTS PAUSE) $(call flags,FIX) $(call flags,JSON)
 
 ##@ The local cloud alone
 .PHONY: cloud-up cloud-down
@@ -119,7 +127,7 @@ cloud-down: $(VENV) ## Stop the local cloud, with everything in it
 	@$(RUN) scripts cloud down
 
 ##@ Change it
-.PHONY: test test-unit test-terraform test-integration histories soak botocore-range mutants mutants-quick bench bench-quick docs check format package hooks lock clean
+.PHONY: test test-unit test-terraform test-integration acceptance histories soak botocore-range mutants mutants-quick bench bench-quick docs check format package hooks lock clean
 # Two files of tests at a time: most of the suite waits for Terraform. Each process has local clouds of its own.
 test: $(VENV) terraform-ready package test-terraform ## Run all tests
 	@.venv/bin/pytest -n 2 --dist loadfile $(ARGS)
@@ -133,6 +141,9 @@ test-terraform: terraform-init package ## Test the modules, against a mocked pro
 
 test-integration: $(VENV) terraform-ready package ## Apply, use and destroy the system on a local cloud of its own
 	@.venv/bin/pytest tests/integration $(ARGS)
+
+acceptance: $(VENV) terraform-ready package ## Deploy a trial of a stage, in its AWS account or here, test it, report, destroy it (CONFIRM=<stage> TAKE_OVER=1)
+	@$(RUN) scripts acceptance --stage "$(STAGE)" $(call options,CONFIRM) $(if $(TAKE_OVER),--take-over) $(if $(ARGS),-- $(ARGS))
 
 histories: $(VENV) ## Try many more random histories than make test does (HISTORIES=100000)
 	@HISTORIES=$(or $(HISTORIES),100000) .venv/bin/pytest tests/property tests/simulation $(ARGS)
@@ -153,19 +164,19 @@ botocore-range: $(VENV) ## Test the functions' AWS client with the oldest and th
 	done
 
 mutants: $(VENV) ## Break the code, one fault at a time, and fail when no test notices (ONLY=packing,shared FRESH=1)
-	@PYTHONHASHSEED=0 $(RUN) scripts mutants $(call options,ONLY) $(if $(FRESH),--fresh)
+	@PYTHONHASHSEED=0 $(RUN) scripts mutants $(call options,ONLY) $(call flags,FRESH)
 
 mutants-quick: $(VENV) ## Try a fixed sample of the mutants, as CI does
-	@PYTHONHASHSEED=0 $(RUN) scripts mutants --sample 60
+	@PYTHONHASHSEED=0 $(RUN) scripts mutants --sample 40
 
 bench: $(VENV) terraform-ready package ## Measure us beside what one would pick instead, for docs/performance.md (ONLY=rates,memory)
 	@$(RUN) bench $(call options,ONLY)
 
-bench-quick: $(VENV) package ## Fail when requests, write units, imports or CPU ratios are not what they were
+bench-quick: $(VENV) package ## Fail when requests, units, imports or calls are more than they were: counts, which no noise changes
 	@$(RUN) bench --quick
 
 docs: $(VENV) ## Write what the docs have from the code: the modules' tables, and docs/local-cloud-parity.md
-	@$(RUN) scripts docs $(if $(CHECK),--check)
+	@$(RUN) scripts docs $(call flags,CHECK)
 
 check: $(VENV) terraform-init ## Check format, lint, types, Terraform, shell scripts, secrets, whitespace
 	@.venv/bin/pre-commit run --all-files

@@ -1,7 +1,7 @@
 """What a million records cost at list prices, for us and each peer; and what a stage costs without any.
 
 us-east-1, read in November 2026; where the amounts come from is in docs/sizing.md:
-DynamoDB on demand, $0.625 a million write units, since November 2024: https://aws.amazon.com/dynamodb/pricing/on-demand/
+DynamoDB on demand, $0.625 a million write units and $0.125 a million read units, since November 2024: https://aws.amazon.com/dynamodb/pricing/on-demand/
 Lambda on arm64, $0.0000133334 a GB-second and $0.20 a million requests: https://aws.amazon.com/lambda/pricing/
 Kinesis, $0.015 a shard hour and $0.014 a million PUT units of 25 KB: https://aws.amazon.com/kinesis/data-streams/pricing/
 CloudWatch and KMS, by the month: https://aws.amazon.com/cloudwatch/pricing/ and https://aws.amazon.com/kms/pricing/
@@ -18,6 +18,7 @@ from hcl2.utils import SerializationOptions
 from scripts.stage import TERRAFORM
 
 WRITE_UNIT = 0.625 / 1e6
+READ_UNIT = 0.125 / 1e6
 GB_SECOND = 0.0000133334
 INVOCATION = 0.20 / 1e6
 SHARD_HOUR = 0.015
@@ -65,6 +66,7 @@ EVENT_COUNTS = 6
 https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html#event-source-mapping-metrics"""
 
 STAGES = ("dev", "prod")
+"""Those that docs/sizing.md compares."""
 
 
 def alarms(kinds: Sequence[str] | None, terraform: Path = TERRAFORM) -> int:
@@ -72,13 +74,14 @@ def alarms(kinds: Sequence[str] | None, terraform: Path = TERRAFORM) -> int:
 
     Raises LookupError where Terraform is written in a way that this does not understand.
     """
-    monitoring = _blocks(terraform / "main.tf", "module")["monitoring"]
-    (local_values,) = _parsed(terraform / "modules/monitoring/alarms.tf")["locals"]
+    deployed = _locals(terraform / "main.tf")
+    functions, tables = deployed["functions"], deployed["tables"]
+    local_values = _locals(terraform / "modules/monitoring/alarms.tf")
     subjects = {
-        "${local.function_dimensions}": len(monitoring["functions"]),
-        "${local.mapping_dimensions}": len(monitoring["functions"]),
-        "${local.table_dimensions}": len(monitoring["tables"]),
-        "${local.operation_dimensions}": sum(len(table["operations"]) for table in monitoring["tables"].values()),
+        "${local.function_dimensions}": len(functions),
+        "${local.mapping_dimensions}": len(functions),
+        "${local.table_dimensions}": len(tables),
+        "${local.operation_dimensions}": sum(len(table["operations"]) for table in tables.values()),
     }
     found = {
         kind: len(alarm["dimensions"]) if isinstance(alarm["dimensions"], dict) else subjects[alarm["dimensions"]]
@@ -101,7 +104,7 @@ def month(stage: str, terraform: Path = TERRAFORM) -> tuple[Items, Items]:
     resources = _parsed(terraform / "modules/monitoring/dashboard.tf")["resource"]
     dashboards = sum("aws_cloudwatch_dashboard" in resource for resource in resources)
     keys = 0 if watched.get("kms_key_arn") else 1
-    mappings = sum("/trigger" in module["source"] for module in _blocks(terraform / "main.tf", "module").values())
+    mappings = len(_locals(terraform / "main.tf")["functions"])
     idle = {
         "Shards": (1, HOURS * STREAM_HOUR) if shards is None else (shards, shards * HOURS * SHARD_HOUR),
         "Shards, records kept for more than a day": (
@@ -142,6 +145,10 @@ def _stream_defaults(terraform: Path) -> dict[str, int]:
         name: int(re.findall(rf"{name} = optional\(number, (\d+)\)", declared)[0])
         for name in ("shard_count", "retention_hours")
     }
+
+
+def _locals(file: Path) -> dict[str, Any]:
+    return {name: value for block in _parsed(file)["locals"] for name, value in block.items()}
 
 
 def _blocks(file: Path, kind: str) -> dict[str, dict[str, Any]]:

@@ -1,7 +1,7 @@
-"""A DynamoDB that stores nothing: it answers after a set time, and counts requests and write units.
+"""A DynamoDB that stores nothing: it answers after a set time, and counts requests and units.
 
 It runs in a process of its own, `python -m bench.endpoint`, and accounts for what it was sent only when it is asked:
-while the other side's clock runs it does next to nothing.
+while the other side's clock runs it does next to nothing. Told to, it answers as if the ledger held entries.
 """
 
 import asyncio
@@ -15,10 +15,52 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import ceil
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 HOST = "127.0.0.1"
 _UNIT = 1024
+_CANCELLED = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException"
+
+
+class Entries(NamedTuple):
+    """What the ledger is said to hold: an entry of this version for each RecordID below a number."""
+
+    below: int
+    users: int
+    """RecordIDs have them by turns, as in bench.events."""
+    version: str
+
+    def entry(self, record_id: str) -> dict[str, Any] | None:
+        """Return the item of a RecordID, with a score that no event of bench.events has."""
+        if int(record_id) >= self.below:
+            return None
+        return {
+            "RecordID": {"N": record_id},
+            "Version": {"S": self.version},
+            "Username": {"S": f"player-{int(record_id) % self.users:06d}"},
+            "Score": {"N": "1000"},
+        }
+
+    def answer(self, operation: str, request: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Return status and body of the answer to a request. What was committed before is not known."""
+        if operation == "batchgetitem":
+            ((table, wanted),) = request["RequestItems"].items()
+            items = [self.entry(key["RecordID"]["N"]) for key in wanted["Keys"]]
+            return 200, {"Responses": {table: [item for item in items if item]}, "UnprocessedKeys": {}}
+        reasons = [self._reason(write) for write in request["TransactItems"]]
+        if all(reason == {"Code": "None"} for reason in reasons):
+            return 200, {}
+        return 400, {"__type": _CANCELLED, "Message": "Transaction cancelled", "CancellationReasons": reasons}
+
+    def _reason(self, write: Mapping[str, Any]) -> dict[str, Any]:
+        put = write.get("Put")
+        if put:
+            entry = self.entry(put["Item"]["RecordID"]["N"])
+            replaces = put.get("ExpressionAttributeValues", {}).get(":replaced")
+            if (entry and entry["Version"]) != replaces:
+                item = {"Item": entry} if entry else {}
+                return {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed", **item}
+        return {"Code": "None"}
 
 
 class DynamoDB(asyncio.Protocol):
@@ -27,6 +69,7 @@ class DynamoDB(asyncio.Protocol):
     latencies: dict[str, float] = {}  # noqa: RUF012
     """Seconds, by operation."""
     received: list[tuple[str, bytes]] = []  # noqa: RUF012
+    entries: Entries | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
@@ -44,32 +87,37 @@ class DynamoDB(asyncio.Protocol):
             body, self._buffer = self._buffer[end + 4 : end + 4 + length], self._buffer[end + 4 + length :]
             target = _header(head, b"x-amz-target")
             if not target:
-                self._answer(json.dumps(self._control(json.loads(body))).encode())
+                self._answer(200, json.dumps(self._control(**json.loads(body))).encode())
                 continue
             operation = target.decode().partition(".")[2]
             self.received.append((operation, body))
+            status, answer = 200, b"{}"
+            if self.entries and operation in ("batchgetitem", "transactwriteitems"):
+                status, content = self.entries.answer(operation, json.loads(body))
+                answer = json.dumps(content).encode()
             seconds = self.latencies.get(operation, 0)
             if seconds:
-                asyncio.get_running_loop().call_later(seconds, self._answer, b"{}")
+                asyncio.get_running_loop().call_later(seconds, self._answer, status, answer)
             else:
-                self._answer(b"{}")
+                self._answer(status, answer)
 
-    def _answer(self, body: bytes) -> None:
+    def _answer(self, status: int, body: bytes) -> None:
         if not self._transport.is_closing():
             self._transport.write(
-                b"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.0\r\nContent-Length: %d\r\n\r\n%b"
-                % (len(body), body)
+                b"HTTP/1.1 %d -\r\nContent-Type: application/x-amz-json-1.0\r\nContent-Length: %d\r\n\r\n%b"
+                % (status, len(body), body)
             )
 
-    def _control(self, latencies: dict[str, float]) -> dict[str, Any]:
-        """Account for what was received, forget it, and take these latencies from now on."""
+    def _control(self, latencies: dict[str, float], entries: list[Any] | None) -> dict[str, Any]:
+        """Account for what was received, forget it, and take these latencies and entries from now on."""
         received, self.received[:] = list(self.received), []
         self.latencies.clear()
         self.latencies.update({operation.lower(): seconds for operation, seconds in latencies.items()})
+        DynamoDB.entries = Entries(*entries) if entries else None
         return {
             "requests": Counter(operation for operation, _ in received),
             "write_units": sum(write_units(operation, json.loads(body)) for operation, body in received),
-            "read_units": sum(operation == "getitem" for operation, _ in received),
+            "read_units": sum(read_units(operation, json.loads(body)) for operation, body in received),
             "items": sum(len(json.loads(body).get("TransactItems", [0])) for _, body in received),
         }
 
@@ -80,7 +128,7 @@ def _header(head: bytes, name: bytes) -> bytes:
 
 
 def write_units(operation: str, request: Mapping[str, Any]) -> int:
-    """What a request takes that succeeds: a unit for each KB of an item, two in a transaction.
+    """What a request takes: a unit for each KB of an item, two in a transaction, which takes them when it fails, too.
 
     An update is taken to leave an item of its key and the values it names.
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
@@ -102,6 +150,19 @@ def write_units(operation: str, request: Mapping[str, Any]) -> int:
         case "getitem" | "batchgetitem":
             return 0
     raise ValueError(f"nobody has asked for {operation} before")
+
+
+def read_units(operation: str, request: Mapping[str, Any]) -> float:
+    """What a request takes that reads items of up to 4 KB: a unit each, half of one when it may read an older state."""
+    match operation:
+        case "getitem":
+            return 1 if request.get("ConsistentRead") else 0.5
+        case "batchgetitem":
+            return sum(
+                len(wanted["Keys"]) * (1 if wanted.get("ConsistentRead") else 0.5)
+                for wanted in request["RequestItems"].values()
+            )
+    return 0
 
 
 def _inserted(statement: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,7 +188,7 @@ class Account:
 
     requests: dict[str, int]
     write_units: int
-    read_units: int
+    read_units: float
     items: int
     """Of transactions; other requests count as one."""
 
@@ -144,11 +205,11 @@ class Endpoint:
         self.url = f"http://{HOST}:{port}"
         self._port = port
 
-    def account(self, **latencies: float) -> Account:
-        """What was asked since the last account; `TransactWriteItems=0.035` and the like hold from now on."""
+    def account(self, latencies: Mapping[str, float] | None = None, entries: Entries | None = None) -> Account:
+        """What was asked since the last account. Latencies, by operation, and entries hold from now on."""
         connection = http.client.HTTPConnection(HOST, self._port, timeout=60)
         with contextlib.closing(connection):
-            connection.request("POST", "/", json.dumps(latencies))
+            connection.request("POST", "/", json.dumps({"latencies": latencies or {}, "entries": entries}))
             return Account(**json.loads(connection.getresponse().read()))
 
 

@@ -12,7 +12,7 @@ from handlers.process_kinesis_records.ingestion import ScoreEvent
 from handlers.shared.lambda_types import DynamoDBEvent, DynamoDBRecord, KinesisEvent
 from tests.fakes.stream import insert
 
-_FIRST_RECORD = 10**12
+FIRST_RECORD = 10**12
 _FIRST_SEQUENCE_NUMBER = 10**24
 
 
@@ -43,7 +43,7 @@ def table_records(n: int, users: int, *, zipf: bool = False, seed: int = 1) -> l
             DynamoDBRecord,
             {
                 **insert(
-                    _FIRST_RECORD + at,
+                    FIRST_RECORD + at,
                     _FIRST_SEQUENCE_NUMBER + 37 * at,
                     name,
                     str(dice.randrange(1, 1000)),
@@ -93,7 +93,7 @@ def score_events(n: int) -> list[ScoreEvent]:
     """Score events of `n` records of 100 users, with positions as long as Kinesis makes them."""
     first = 49590338271490256608559692538361294095544909552521936898
     return [
-        ScoreEvent(Decimal(_FIRST_RECORD + at), f"player-{at % 100:06d}", Decimal(at % 1000), f"056:{first + at}")
+        ScoreEvent(Decimal(FIRST_RECORD + at), f"player-{at % 100:06d}", Decimal(at % 1000), f"056:{first + at}")
         for at in range(n)
     ]
 

@@ -108,6 +108,7 @@ def counts() -> Findings:
                 "; ".join(f"{name}: {units[name]:.2f}" for name in _OTHERS),
                 units[OURS],
                 1.1,
+                is_count=True,
             )
         ],
         {"units": units},
@@ -121,7 +122,7 @@ def measure(repetitions: int = 5) -> Findings:
         ways = {name: _store_all(name, workers, events) for name in WAYS}
         server.account()
         cpu_seconds = medians({name: cpu(way) for name, way in ways.items()}, repetitions)
-        server.account(**LATENCIES)
+        server.account(LATENCIES)
         seconds = medians({name: wall(way) for name, way in ways.items()}, max(1, repetitions // 2))
     us = {name: 1e6 * each / EVENTS for name, each in cpu_seconds.items()}
     rates = {name: EVENTS / each for name, each in seconds.items()}

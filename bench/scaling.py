@@ -20,17 +20,17 @@ MEMORY_SIZES = (128, 256, 512, 1024, 1769)
 def measure(repetitions: int = 3) -> Findings:
     """Records a second, and seconds a batch, as one setting changes and the others stay; with the set latencies."""
     with endpoint() as server, client_of(server):
-        server.account(**LATENCIES)
+        server.account(LATENCIES)
         handler = function(ours.PEER)
         sizes = {size: table_event(size, USERS) for size in BATCHES}
         users: dict[str, Any] = {f"{count:,}": table_event(RECORDS, count) for count in USER_COUNTS}
         users["Zipf, 10,000"] = {"Records": table_records(RECORDS, RECORDS, zipf=True)}
-        server.account(**LATENCIES)
+        server.account(LATENCIES)
         by_size = {size: _seconds(partial(handler, event, Context()), repetitions) for size, event in sizes.items()}
         by_users = {name: _seconds(partial(handler, event, Context()), repetitions) for name, event in users.items()}
         units_by_size = {size: _units(server, handler, event) for size, event in sizes.items()}
         units_by_users = {name: _units(server, handler, event) for name, event in users.items()}
-        server.account(**LATENCIES)
+        server.account(LATENCIES)
         by_concurrency = {
             threads: _seconds(partial(function(ours.PEER, threads), sizes[RECORDS], Context()), repetitions)
             for threads in CONCURRENCIES

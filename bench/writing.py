@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import partial
 from math import ceil
 
-from bench.endpoint import Account, Endpoint, endpoint
+from bench.endpoint import Account, Endpoint, Entries, endpoint
 from bench.events import Context, table_event
 from bench.measuring import Findings, Row, cpu, medians, wall
 from bench.peers import Handler, Peer, batch_token, coalescing, lab, ours, powertools
@@ -43,9 +43,9 @@ def function(peer: Peer, threads: int | None = None) -> Handler:
     return peer.handler(peer.client(), Threads(threads or _THREADS.get(peer.name, 32)))
 
 
-def counted(server: Endpoint, handler: Handler, event: DynamoDBEvent) -> Account:
-    """What a batch asks of DynamoDB."""
-    server.account()
+def counted(server: Endpoint, handler: Handler, event: DynamoDBEvent, entries: Entries | None = None) -> Account:
+    """What a batch asks of DynamoDB, given what the ledger holds."""
+    server.account(entries=entries)
     handler(event, Context())
     return server.account()
 
@@ -84,6 +84,7 @@ def counts() -> Findings:
                 f"ceil((R + U) / 100) / R: {floor_requests / RECORDS:.4f} ({floor_requests})",
                 mine.total / floor_requests,
                 1.05,
+                is_count=True,
             ),
             Row(
                 "Write units a record",
@@ -91,6 +92,7 @@ def counts() -> Findings:
                 f"2 (R + U) / R: {floor_units / RECORDS:.3f}",
                 mine.write_units / floor_units,
                 1.01,
+                is_count=True,
             ),
         ],
         {
@@ -116,7 +118,7 @@ def rates(repetitions: int = 5, sample: int = 1000) -> Findings:
             },
             repetitions,
         )
-        server.account(**LATENCIES)
+        server.account(LATENCIES)
         delayed = records_a_second(
             {peer.name: (function(peer), events[peer]) for peer in PEERS},
             max(1, repetitions // 2),

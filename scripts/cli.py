@@ -1,5 +1,6 @@
 """What every command shares: how it runs, and how it fails."""
 
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -9,6 +10,8 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 P = ParamSpec("P")
+_OPTION = re.compile(r"'?--([a-z][a-z-]*)'?")
+"""An option in one of Typer's messages. The user typed a variable of make: N=none, not --n."""
 
 
 class UserError(Exception):
@@ -40,7 +43,7 @@ def run(main: Callable[P, None], program: str, arguments: Sequence[str]) -> NoRe
     except (UserError, BotoCoreError, ClientError) as error:
         problem = str(error)
     except typer.TyperException as error:
-        problem = error.format_message()
+        problem = _OPTION.sub(lambda option: option[1].upper().replace("-", "_"), error.format_message())
     except typer.Abort:
         problem = "Nothing was answered."
     typer.secho(f"error: {problem}", err=True, fg=typer.colors.RED)

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-def handler(client: "DynamoDBClient", workers: Workers) -> Handler:
+def handler(client: "DynamoDBClient", workers: Workers, ledger_of: type[DynamoDBLedger] = DynamoDBLedger) -> Handler:
     """The function, with parking in memory."""
-    ledger = DynamoDBLedger(
+    ledger = ledger_of(
         client,
         ledger_table=LEDGER,
         totals_table=TOTALS,

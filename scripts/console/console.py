@@ -1,4 +1,4 @@
-"""Serve the console of a stage: `make console [STAGE=local|dev|prod] [PORT=4580] [ALLOW_WRITES=1]`."""
+"""Serve the console of a stage: `make console [STAGE=<stage>] [PORT=4580] [ALLOW_WRITES=1]`."""
 
 import logging
 import secrets
@@ -14,10 +14,11 @@ from scripts.console.connection import LiveConnection
 from scripts.console.problems import RefusedError
 from scripts.console.serving import make_server
 from scripts.console.session import Session
+from scripts.stage import LOCAL, StageName
 
 
 def main(
-    stage: str = typer.Option("local", help="local, dev or prod"),
+    stage: StageName = LOCAL,
     port: int = typer.Option(4580, min=1, max=65535, help="port of 127.0.0.1 to serve it on"),
     allow_writes: bool = typer.Option(False, "--allow-writes", help="let the page change a stage other than local"),
 ) -> None:

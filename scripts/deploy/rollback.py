@@ -1,4 +1,4 @@
-"""Go back to an older version of a function: `make rollback FUNCTION=... [VERSION=...] [STAGE=local|dev|prod]`."""
+"""Go back to an older version of a function: `make rollback FUNCTION=... [VERSION=...] [STAGE=<stage>]`."""
 
 import json
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ import typer
 
 from scripts.cli import UserError
 from scripts.deployment import deployed
+from scripts.stage import LOCAL, StageName
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -62,7 +63,7 @@ def rollback(client: "LambdaClient", function: str, version: int | None) -> tupl
 def main(
     function: str = typer.Option("", help="ProcessKinesisRecords or AggregateScoresByUser"),
     version: int | None = typer.Option(None, help="the version to go to; by default the one before"),
-    stage: str = typer.Option("local", help="local, dev or prod"),
+    stage: StageName = LOCAL,
     as_json: bool = typer.Option(False, "--json", help="print it as JSON"),
 ) -> None:
     """Let the mapping invoke an older version of a function, from the next batch on."""

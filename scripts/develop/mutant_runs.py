@@ -10,6 +10,7 @@ import importlib.util
 import io
 import json
 import os
+import re
 import resource
 import signal
 import sys
@@ -17,7 +18,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from inspect import CO_OPTIMIZED, unwrap
@@ -52,10 +53,15 @@ class CleanRun:
     """By file and line, the tests that run it; "" for what is run by an import."""
 
     def tests_of(self, mutant: Mutant) -> list[str]:
-        """The tests that can notice a mutant, the fastest first."""
+        """Return the tests that can notice a mutant, the fastest first.
+
+        What an import sets, a constant above all, is used by tests that run no other line of its file.
+        """
         tests = self._contexts(mutant)
         if "" in tests or not tests:
             tests = {test for each in self.lines.get(str(mutant.file), {}).values() for test in each}
+            named = re.compile(rf"\b{mutant.file.stem}\b")
+            tests |= {test for test in self.seconds if named.search(_text(test.partition("::")[0]))}
         return sorted(tests - {""}, key=lambda test: (self.seconds[test], test))
 
     def is_imported(self, mutant: Mutant) -> bool:
@@ -160,7 +166,7 @@ class _Host:
         running: dict[int, tuple[Mutant, Path]] = {}
         try:
             while self._waiting or running:
-                while self._waiting and len(running) < (os.cpu_count() or 1):
+                while self._waiting and len(running) < len(os.sched_getaffinity(0)):
                     mutant = self._waiting.pop()
                     tests = self._clean.tests_of(mutant)
                     if not tests:
@@ -254,7 +260,7 @@ def _noticed_by(code: int, log: Path) -> str | None:
     if code == 0:
         return None
     if code < 0:
-        return "it took too long"
+        return "it waited for too long" if code == -signal.SIGALRM else "it worked for too long"
     text = log.read_text()
     if code not in _NOTICED:
         raise UserError(f"pytest exited {code}, which shows nothing.\n{text}")
@@ -322,7 +328,7 @@ class _Picker:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        _limit(5 * self._seconds[item.nodeid] + 5)
+        _limit(4 * self._seconds[item.nodeid] + 2)
         return (yield)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -330,10 +336,19 @@ class _Picker:
             os.write(1, f"noticed by {report.nodeid}\n".encode())
 
 
+@cache
+def _text(file: str) -> str:
+    path = ROOT / file
+    return path.read_text() if path.is_file() else ""
+
+
 def _limit(seconds: float) -> None:
-    """Let the system end this process after so much work, or when it has waited for ten times as long."""
+    """Let the system end this process after so much work, or when it has waited for thirty times as long.
+
+    A process that waits for a processor must not be taken for one that waits for ever.
+    """
     signal.setitimer(signal.ITIMER_PROF, seconds)
-    signal.setitimer(signal.ITIMER_REAL, 10 * seconds)
+    signal.setitimer(signal.ITIMER_REAL, 30 * seconds)
 
 
 def _forget() -> None:

@@ -4,6 +4,7 @@ tests/mutants.toml names the files to mutate, the tests that must notice, and th
 of a mutant are those that coverage.py saw run its lines, the fastest first.
 """
 
+import ast
 import hashlib
 import json
 import os
@@ -58,15 +59,22 @@ class Config:
         found = {path.relative_to(ROOT) for pattern in self.files for path in ROOT.glob(pattern)}
         return sorted(path for path in found if path.suffix == ".py")
 
+    @property
+    def changed_files(self) -> list[Path]:
+        """These files, and those that only have mutants made by hand."""
+        return sorted({*self.paths, *(Path(entry["file"]) for entry in self.by_hand)})
+
 
 class Results:
-    """What an earlier run found out, as far as it still holds.
+    """The mutants that earlier runs saw noticed, each as long as its file and the test that noticed it are the same.
 
-    It does while neither the code nor the test that noticed the mutant has changed.
+    A change of other code, or of another test, is not taken into account: --fresh tries every mutant again.
     """
 
     def __init__(self, *, fresh: bool) -> None:
         self._noticed: dict[str, list[str]] = {}
+        self._digests: dict[tuple[str, str], str] = {}
+        self._saved = time.monotonic()
         if not fresh and RESULTS.exists():
             self._noticed = json.loads(RESULTS.read_text())
 
@@ -80,20 +88,40 @@ class Results:
         if verdict.noticed_by is not None:
             self._noticed[verdict.mutant.id] = [verdict.noticed_by, self._digest(verdict.noticed_by)]
 
-    def save(self) -> None:
-        """Write all that is known."""
+    def save(self, *, every: float = 0) -> None:
+        """Write all that is known, unless that was done less than so many seconds ago."""
+        if time.monotonic() - self._saved < every:
+            return
+        self._saved = time.monotonic()
         RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps(self._noticed))
+        unfinished = RESULTS.with_suffix(".new")
+        unfinished.write_text(json.dumps(self._noticed))
+        unfinished.replace(RESULTS)
 
     def _digest(self, test: str) -> str:
-        file = ROOT / test.partition("::")[0]
-        return hashlib.sha256(self._support + (file.read_bytes() if file.is_file() else b"")).hexdigest()
+        file, _, name = test.partition("[")[0].partition("::")
+        if (file, name) not in self._digests:
+            digest = hashlib.sha256(self._support + _source(ROOT / file, name))
+            self._digests[file, name] = digest.hexdigest()
+        return self._digests[file, name]
 
     @cached_property
     def _support(self) -> bytes:
-        files = sorted(path for part in ("src", "scripts", "tests") for path in (ROOT / part).rglob("*.py"))
-        files = [ROOT / "requirements.txt", *(path for path in files if not path.name.startswith("test_"))]
-        return b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)
+        files = sorted(path for path in (ROOT / "tests").rglob("*.py") if not path.name.startswith("test_"))
+        return b"".join(hashlib.sha256(path.read_bytes()).digest() for path in [ROOT / "requirements.txt", *files])
+
+
+def _source(file: Path, test: str) -> bytes:
+    """Return what a file of tests consists of, without its tests other than this one."""
+    if not file.is_file():
+        return b""
+    module = ast.parse(file.read_text())
+    module.body = [
+        each
+        for each in module.body
+        if not isinstance(each, ast.FunctionDef) or not each.name.startswith("test_") or each.name == test
+    ]
+    return ast.dump(module).encode()
 
 
 def main(
@@ -105,19 +133,25 @@ def main(
     started = time.monotonic()
     config = Config.read()
     os.environ["HISTORIES"] = str(config.histories)
-    paths = [path for path in config.paths if any(part in str(path) for part in only.split(","))]
-    if not paths:
+
+    def is_wanted(file: Path) -> bool:
+        return any(part in str(file) for part in only.split(","))
+
+    paths = [path for path in config.paths if is_wanted(path)]
+    by_hand_entries = [entry for entry in config.by_hand if is_wanted(Path(entry["file"]))]
+    if not paths and not by_hand_entries:
         raise UserError(f"No file that is mutated has {only!r} in its path: {CONFIG.relative_to(ROOT)}")
     with TemporaryDirectory() as directory:
-        runs = CleanRuns(config.test_files, config.paths, Path(directory))
+        runs = CleanRuns(config.test_files, config.changed_files, Path(directory))
         try:
             every = [mutant for path in paths for mutant in mutants(path, (ROOT / path).read_text())]
-            made_by_hand = [_by_hand(entry) for entry in config.by_hand if Path(entry["file"]) in paths]
+            made_by_hand = [_by_hand(entry) for entry in by_hand_entries]
             equivalents = Equivalents(config.equivalent, every)
             if sample:
                 every = [each for each in sampled(every, sample) if not equivalents.reason(each)]
             every += made_by_hand
             clean = runs.result()
+            typer.echo(f"{len(every)} mutants. The tests took {time.monotonic() - started:.0f} s without any fault.")
         finally:
             runs.end()
         results = Results(fresh=fresh or sample > 0)
@@ -127,13 +161,15 @@ def main(
             def tell(verdict: Verdict) -> None:
                 if verdict.noticed_by is not None:
                     results.keep(verdict)
+                    if not sample:
+                        results.save(every=30)
                 else:
                     survivors.append(verdict.mutant)
                     if not equivalents.reason(verdict.mutant):
                         typer.echo(f"SURVIVED  {verdict.mutant}\n{_entry(verdict.mutant)}")
                 advance()
 
-            unknown = [mutant for mutant in every if not results.knows(mutant)]
+            unknown = sorted((mutant for mutant in every if not results.knows(mutant)), key=_rank)
             for _ in range(len(every) - len(unknown)):
                 advance()
             try:
@@ -151,7 +187,7 @@ def main(
 def sampled(every: Sequence[Mutant], number: int) -> list[Mutant]:
     """So many of them, spread over the files as the mutants are, at least one of each.
 
-    A mutant's own digest decides, so the choice changes only where the code does, and is no better than random.
+    The choice changes only where the code does.
     """
     by_file: dict[Path, list[Mutant]] = {}
     for mutant in every:
@@ -159,8 +195,13 @@ def sampled(every: Sequence[Mutant], number: int) -> list[Mutant]:
     chosen: list[Mutant] = []
     for of_file in by_file.values():
         share = max(1, round(number * len(of_file) / len(every)))
-        chosen += sorted(of_file, key=lambda mutant: hashlib.sha256(repr(_key(mutant)).encode()).digest())[:share]
+        chosen += sorted(of_file, key=_rank)[:share]
     return chosen
+
+
+def _rank(mutant: Mutant) -> bytes:
+    """Sort mutants as if at random, the same way every time: what an interrupted run has tried is a fair sample."""
+    return hashlib.sha256(repr(_key(mutant)).encode()).digest()
 
 
 class Equivalents:

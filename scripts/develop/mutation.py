@@ -154,10 +154,10 @@ class _Mutator(cst.CSTVisitor):
             if isinstance(old, cst.If) and isinstance(new, cst.If):
                 old, new = old.test, new.test
             start, end = self._span(old)
-            if self._source[start:end] == self._code(old):
-                source = self._source[:start] + self._code(new) + self._source[end:]
-            else:  # a case, or a text of several lines; this is slow
-                source = self._with_changes(old, new)
+            text = self._source[start:end]
+            code = next((code for code in (self._indented, self._module.code_for_node) if code(old) == text), None)
+            # Only a case has another text. That is slow.
+            source = self._source[:start] + code(new) + self._source[end:] if code else self._with_changes(old, new)
             first, last = self._lines(old, old)
             if self._statement:
                 first, last = min(first, self._statement[0]), max(last, self._statement[1])
@@ -168,8 +168,8 @@ class _Mutator(cst.CSTVisitor):
         assert isinstance(module, cst.Module)  # noqa: S101  no operator replaces that
         return module.code
 
-    def _code(self, node: cst.CSTNode) -> str:
-        """A node's text: libcst alone leaves out the indentation of the block that it is in."""
+    def _indented(self, node: cst.CSTNode) -> str:
+        """A node's text with the indentation of the block that it is in, which libcst leaves out."""
         return self._module.code_for_node(node).replace("\n", "\n" + self._module.default_indent * self._depth)
 
     def _span(self, node: cst.CSTNode) -> tuple[int, int]:

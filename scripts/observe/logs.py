@@ -16,6 +16,7 @@ import typer
 
 from scripts.cli import UserError
 from scripts.deployment import deployed
+from scripts.stage import LOCAL, StageName
 from scripts.timespan import since as parse_since
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 
 def main(
-    stage: str = typer.Option("local", help="local, dev or prod"),
+    stage: StageName = LOCAL,
     function: str = typer.Option("", help="only this function's; by default every one's"),
     since: str = typer.Option("10m", help="from when on: 15m, 2h, 7d, or a time"),
     grep: str = typer.Option("", help="only lines in which this regular expression is found"),

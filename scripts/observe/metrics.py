@@ -16,6 +16,7 @@ from rich.console import Console
 
 from scripts.deployment import Deployed, deployed
 from scripts.observe.logs import Line, lines
+from scripts.stage import LOCAL, StageName
 from scripts.timespan import since as parse_since
 
 if TYPE_CHECKING:
@@ -221,7 +222,7 @@ def picture(drawn: list[Panel], start: datetime, end: datetime, title: str, file
 
 
 def main(
-    stage: str = typer.Option("local", help="local, dev or prod"),
+    stage: StageName = LOCAL,
     since: str = typer.Option("1h", help="from when on: 15m, 2h, 7d, or a time"),
     png: Annotated[Path | None, typer.Option(help="picture to write; by default LOCAL_DIR/metrics-<stage>.png")] = None,
     as_json: bool = typer.Option(False, "--json", help="print the values as JSON, and draw nothing"),

@@ -1,4 +1,4 @@
-"""Show how a stage is, on one screen: `make status [STAGE=local|dev|prod]`."""
+"""Show how a stage is, on one screen: `make status [STAGE=<stage>]`."""
 
 import json
 from collections import Counter
@@ -16,6 +16,7 @@ from rich.table import Table
 from handlers.shared.parking import PARKED
 from scripts.deployment import Deployed, deployed
 from scripts.failures.store import DISCARDED
+from scripts.stage import LOCAL, StageName
 
 _LAG_WINDOW = timedelta(minutes=5)
 _COUNT_LIMIT = 1000  # what one page of a listing holds
@@ -183,7 +184,7 @@ def _at_least(count: int) -> str:
 
 
 def main(
-    stage: str = typer.Option("local", help="local, dev or prod"),
+    stage: StageName = LOCAL,
     as_json: bool = typer.Option(False, "--json", help="print it as JSON"),
 ) -> None:
     """Show a stage's resources, mappings with their lag, failures waiting, and alarms."""

@@ -16,7 +16,7 @@ from botocore.config import Config
 
 from scripts.cli import UserError
 from scripts.deployment import deployed
-from scripts.stage import LOCAL
+from scripts.stage import LOCAL, StageName
 
 EVENTS = Path(__file__).parent / "events"
 _LONGEST_SECONDS = 900  # Lambda's own limit
@@ -170,7 +170,7 @@ def describe(execution: Execution) -> str:
 def main(
     function: str = typer.Option("", help="ProcessKinesisRecords or AggregateScoresByUser"),
     event: str = typer.Option("", help="a name in scripts/traffic/events/, a file, or - for standard input"),
-    stage: str = typer.Option("local", help="local, dev or prod"),
+    stage: StageName = LOCAL,
     as_json: bool = typer.Option(False, "--json", help="print it all as JSON"),
 ) -> None:
     """Invoke a function with an event; exit 1 when the function fails."""

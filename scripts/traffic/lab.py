@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from scripts.deploy.smoke import forget
 from scripts.deployment import Deployed, deployed
 from scripts.observe.logs import lines
+from scripts.stage import LOCAL, StageName
 from scripts.traffic.invoke import Execution, invoke, read_event
 
 _KINESIS, _AGGREGATE = "ProcessKinesisRecords", "AggregateScoresByUser"
@@ -237,7 +238,7 @@ def _line(execution: Execution, text: str) -> str | None:
 
 
 def main(
-    stage: str = typer.Option("local", help="local, dev or prod"),
+    stage: StageName = LOCAL,
     as_json: bool = typer.Option(False, "--json", help="print the checklist as JSON"),
 ) -> None:
     """Walk the lab's five tasks; exit 1 when something is missing that its guide says one should see."""

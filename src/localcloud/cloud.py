@@ -20,8 +20,12 @@ import psutil
 
 HOST = "127.0.0.1"
 REGION = "us-east-1"
+ACCOUNT = "000000000000"
+"""The account whose root has CREDENTIAL, and the only one in which stream mappings run."""
 CREDENTIAL = "test"
 """The access key and the secret key of the local account's root."""
+ENGINE_STATUS = "LOCALCLOUD_ENGINE_STATUS"
+"""The variable in which the emulator gets the file where the engine reports the last results of mappings."""
 
 _SOURCES = Path(__file__).parents[1]
 _START_SECONDS = 60.0
@@ -152,12 +156,13 @@ class LocalCloud:
         environment = _inherited() | {
             "AUTH": "true",
             "BIND_HOST": HOST,
+            ENGINE_STATUS: str((self._checkpoints / "engine.json").resolve()),
             "GATEWAY_PORT": str(port),
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
             "TMPDIR": str(self._temporary.resolve()),
         }
-        command = [sys.executable, str(Path(__file__).with_name("emulator.py"))]
+        command = [sys.executable, str(Path(__file__).with_name("emulator"))]
         self.emulator.start(command, environment, lambda: _answers(port))
 
     def start_engine(self, port: int) -> None:

@@ -77,11 +77,12 @@ def test_an_entry_of_the_expected_version_is_replaced(store: LedgerUnderTest) ->
     assert store.entry("1") == BOB
 
 
-def test_an_entry_of_another_version_stands(store: LedgerUnderTest) -> None:
+@pytest.mark.parametrize("expected", ["label#1", "label#3"])
+def test_an_entry_of_another_version_stands(store: LedgerUnderTest, expected: str) -> None:
     store.ledger.commit(Transaction((Put("1", BOB, None),), ()))
 
     with pytest.raises(OutdatedError) as outdated:
-        store.ledger.commit(Transaction((Put("1", TOMBSTONE, ANN.version),), ()))
+        store.ledger.commit(Transaction((Put("1", Entry("label#4", None, Decimal(0)), expected),), ()))
 
     assert outdated.value.found == {"1": BOB}
     assert store.entry("1") == BOB

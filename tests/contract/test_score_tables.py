@@ -14,7 +14,7 @@ from handlers.aggregate_scores_by_user.change import Change
 from handlers.aggregate_scores_by_user.ledger import Entry
 from scripts.reconcile.judgement import Pair, read_entry
 from scripts.reconcile.snapshot import Snapshot, Suspect
-from scripts.reconcile.tables import DynamoDBScoreTables, Item, ScoreTables, Table, Throttle
+from scripts.reconcile.tables import READ_ITEMS, DynamoDBScoreTables, Item, ScoreTables, Table, Throttle
 from tests.fakes.score_tables import InMemoryScoreTables, OpenLedger
 from tests.fakes.stream import NOW, SourceTable, score_image
 
@@ -95,14 +95,7 @@ def _dynamodb(stack: ExitStack) -> Tables:
 
 @pytest.mark.parametrize(("table", "items"), [(Table.RECORDS, 7), (Table.LEDGER, 1), (Table.TOTALS, 1)])
 def test_a_scan_gives_every_item_once(stored: Tables, table: Table, items: int) -> None:
-    found: list[Item] = []
-    start: Item | None = None
-    while True:
-        page = stored.tables.scan(table, 0, start)
-        found += page.items
-        start = page.next
-        if start is None:
-            break
+    found = _scanned(stored, table)
 
     expected = {Table.RECORDS: list(RECORDS.values()), Table.LEDGER: [ENTRY_ITEM], Table.TOTALS: [TOTAL]}[table]
     assert len(found) == items
@@ -162,36 +155,38 @@ ODD_VALUES: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("value", ODD_VALUES, ids=str)
 @pytest.mark.parametrize("attribute", ["Score", "RecordCount", "Correction"])
-def test_a_total_with_any_attribute_is_read_and_corrected(stored: Tables, attribute: str, value: Any) -> None:
-    stored.write(Table.TOTALS, _with(TOTAL, attribute, value))
-    (read,) = stored.tables.scan(Table.TOTALS, 0, None).items
-    was = _through_a_snapshot(read)
+def test_a_total_with_any_attribute_is_read_and_corrected(stored: Tables, attribute: str) -> None:
+    for number, value in enumerate(ODD_VALUES):
+        username = f"user {number}"
+        stored.write(Table.TOTALS, _with(TOTAL | {"Username": {"S": username}}, attribute, value))
+        (read,) = [item for item in _scanned(stored, Table.TOTALS) if item["Username"]["S"] == username]
+        was = _through_a_snapshot(read)
 
-    assert stored.tables.correct("ann", was, "12", 8, "first")
+        assert stored.tables.correct(username, was, "12", 8, "first"), value
 
-    assert stored.total("ann") == ("12", "8")
-    assert not stored.tables.correct("ann", was, "13", 9, "second")
+        assert stored.total(username) == ("12", "8")
+        assert not stored.tables.correct(username, was, "13", 9, "second"), value
 
 
-@pytest.mark.parametrize("value", ODD_VALUES, ids=str)
 @pytest.mark.parametrize("attribute", ["Version", "Username", "Score", "ExpiresAt"])
-def test_a_ledger_item_with_any_attribute_is_read_and_mended_once(stored: Tables, attribute: str, value: Any) -> None:
-    stored.write(Table.LEDGER, _with(ENTRY_ITEM, attribute, value))
-    (_, item) = stored.tables.read(["1"])["1"]
-    assert item is not None
-    reading = read_entry(item, "label")
-    pair = Pair(Change("1", f"label#{0:040}", "ann", Decimal("1.5"), True, 0, NOW), True, item, *reading)
+def test_a_ledger_item_with_any_attribute_is_read_and_mended_once(stored: Tables, attribute: str) -> None:
+    for number, value in enumerate(ODD_VALUES):
+        id_ = str(number)
+        stored.write(Table.LEDGER, _with(ENTRY_ITEM | {"RecordID": {"N": id_}}, attribute, value))
+        (_, item) = stored.tables.read([id_])[id_]
+        assert item is not None
+        reading = read_entry(item, "label")
+        pair = Pair(Change(id_, f"label#{0:040}", "ann", Decimal("1.5"), True, 0, NOW), True, item, *reading)
 
-    assert stored.tables.mend("1", item, pair.mended())
+        assert stored.tables.mend(id_, item, pair.mended()), value
 
-    (_, mended) = stored.tables.read(["1"])["1"]
-    entry, damage = read_entry(mended, "label")
-    assert reading.entry is not None
-    assert (entry, damage) == (pair.mended(), None)
-    assert entry == reading.entry._replace(version=pair.mended().version)
-    assert not stored.tables.mend("1", item, Entry("other", None, Decimal(0)))
+        (_, mended) = stored.tables.read([id_])[id_]
+        entry, damage = read_entry(mended, "label")
+        assert reading.entry is not None
+        assert (entry, damage) == (pair.mended(), None), value
+        assert entry == reading.entry._replace(version=pair.mended().version)
+        assert not stored.tables.mend(id_, item, Entry("other", None, Decimal(0))), value
 
 
 @pytest.mark.parametrize("record_id", ["-1", "1.5", "1" + "0" * 37, f"0.{'0' * 129}1", "0"])
@@ -203,7 +198,24 @@ def test_a_record_with_any_number_as_its_key_is_read_and_mended(stored: Tables, 
     assert stored.tables.mend(record_id, item, Entry("label#1", None, Decimal(0)))
     (_, item) = stored.tables.read([record_id])[record_id]
     assert item is not None
-    assert item["Version"] == {"S": "label#1"}
+    assert (item["Version"], item["ExpiresAt"]) == ({"S": "label#1"}, {"N": "1"}), "a tombstone expires"
+
+
+def test_as_many_records_as_one_read_takes_can_be_read_with_their_entries(stored: Tables) -> None:
+    ids = [str(each) for each in range(1, READ_ITEMS + 1)]
+
+    read = stored.tables.read(ids)
+
+    assert read == {each: (RECORDS.get(each), ENTRY_ITEM if each == "1" else None) for each in ids}
+
+
+def _scanned(stored: Tables, table: Table) -> list[Item]:
+    page = stored.tables.scan(table, 0, None)
+    found = [*page.items]
+    while page.next is not None:
+        page = stored.tables.scan(table, 0, page.next)
+        found += page.items
+    return found
 
 
 def _with(item: Item, attribute: str, value: Any) -> Item:

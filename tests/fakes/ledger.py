@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Context, Decimal
 
 from handlers.aggregate_scores_by_user.ledger import (
-    READ_ITEMS,
     TOMBSTONE_SECONDS,
     Entry,
     OutdatedError,
@@ -50,7 +49,7 @@ class InMemoryLedger:
     def read(self, record_ids: Sequence[str]) -> Mapping[str, Entry | None]:
         """See Ledger."""
         self.before_read()
-        assert 1 <= len(record_ids) <= READ_ITEMS, f"DynamoDB reads 1 to 100 items, not {len(record_ids)}"
+        assert 1 <= len(record_ids) <= 100, f"DynamoDB reads 1 to 100 items, not {len(record_ids)}"
         assert len(set(record_ids)) == len(record_ids), "DynamoDB takes each key once"
         self.read_units += len(record_ids)
         return {record_id: self.entries.get(record_id) for record_id in record_ids}

@@ -100,6 +100,7 @@ class InMemoryScoreTables:
 
     def read(self, record_ids: Sequence[str], /) -> Mapping[str, tuple[Item | None, Item | None]]:
         """See ScoreTables."""
+        assert 1 <= len(record_ids) <= 50, f"DynamoDB reads at most 100 items, and these are 2 for each {record_ids}"
         self.between()
         records = self.items(Table.RECORDS)
         self.between()

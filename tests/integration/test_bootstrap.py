@@ -27,6 +27,7 @@ from scripts.cli import UserError
 from scripts.deploy import bootstrapped, state_bucket
 from scripts.deploy.bootstrap import Trust, bootstrap
 from scripts.deployment import Deployed
+from scripts.develop.package import functions
 from scripts.reconcile.reconcile import reconcile
 from scripts.stage import ROOT, Stage
 from tests.integration.deployment import Deployment, local_stage
@@ -135,9 +136,9 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     """An account in which the stage was deployed by a person, in part, before it was bootstrapped."""
     with local_stage(tmp_path_factory.mktemp("bootstrap")) as local:
         key = boto3.client("kms").create_key(Description="The stage's data")["KeyMetadata"]["Arn"]
-        stage = StageWithAKey(local.name, local.region, local.endpoint, local.folder, key)
+        stage = StageWithAKey(local.name, local.region, local.endpoint, local.folder, kms_key_arn=key)
         Deployment(stage, PREFIX, {}).apply_only(
-            "module.monitoring.module.key", "module.process_kinesis_records.aws_iam_role.this"
+            "module.monitoring.module.key", 'module.function["ProcessKinesisRecords"].aws_iam_role.this'
         )
         [former] = [each["KeyArn"] for each in boto3.client("kms").list_keys()["Keys"] if each["KeyArn"] != key]
         outputs = bootstrap(stage, stage.account(), PREFIX, Trust(REPOSITORY, pull_requests=True))
@@ -295,7 +296,9 @@ CHANGED: dict[str, Any] = {
     "stream": {"shard_count": 2, "retention_hours": 48, "partition_key_is_record_id": True},
     "log_retention_days": 14,
     "tables": {"point_in_time_recovery": True},
-    "process_kinesis_records": {"memory_size": 512, "reserved_concurrency": 5, "mapping": {"batch_size": 50}},
+    "functions": {
+        "ProcessKinesisRecords": {"memory_size": 512, "reserved_concurrency": 5, "mapping": {"batch_size": 50}},
+    },
     "failures": {"retention_days": 5, "force_destroy": True},
     "alarms": {"emails": ["b@example.com"], "kinds": ["drift"]},
 }
@@ -303,7 +306,7 @@ BACK: dict[str, Any] = {
     "tags": {},
     "stream": {"partition_key_is_record_id": True},
     "tables": {},
-    "process_kinesis_records": {},
+    "functions": {},
     "alarms": {"emails": []},
 }
 
@@ -373,7 +376,7 @@ def grants_beyond_the_boundary(account: Account) -> list[str]:
     names = [role["RoleName"] for role in account.iam.list_roles(PathPrefix="/stream-processing/local/")["Roles"]]
     # A list of roles does not say what bounds them, nor does it in AWS.
     roles = [account.iam.get_role(RoleName=name)["Role"] for name in names]
-    assert [role["PermissionsBoundary"]["PermissionsBoundaryArn"] for role in roles] == [boundary] * 2
+    assert [role["PermissionsBoundary"]["PermissionsBoundaryArn"] for role in roles] == [boundary] * len(functions())
     granted = [
         Right(action, resource)
         for role in roles

@@ -30,18 +30,22 @@ class Prod(Shell):
 
     def prod(self, *arguments: str) -> tuple[int, str]:
         """The exit code of make, and all that it printed."""
-        return self.make(*arguments, **self.environment)
+        with self.start_prod(*arguments) as process:
+            output, _ = process.communicate(timeout=300)
+        return process.returncode, output
+
+    def start_prod(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start make for prod; a later argument replaces an earlier one."""
+        return self.start("STAGE=prod", "CONFIRM=prod", *arguments, **self.environment)
 
     @property
     def environment(self) -> dict[str, str]:
         """What such a shell has set."""
         return {
-            "STAGE": "prod",
             "AWS_PROFILE": "prod",
             "AWS_REGION": "us-east-1",
             "AWS_CONFIG_FILE": str(self.folder / "config"),
             "AWS_SHARED_CREDENTIALS_FILE": str(self.folder / "credentials"),
-            "CONFIRM": "prod",
             INIT_OPTIONS: f"{os.environ.get(INIT_OPTIONS, '')} -backend-config=use_path_style=true",
         }
 
@@ -209,7 +213,7 @@ def test_a_key_that_is_taken_away_is_taken_from_each_table(prod: Prod) -> None:
 
 
 def test_what_an_interrupted_deploy_left_half_made_is_kept_with_what_is_in_it(prod: Prod) -> None:
-    table, plan = "module.score_ledger.aws_dynamodb_table.this", prod.folder / "half-made.tfplan"
+    table, plan = 'module.table["GameScoreLedger"].aws_dynamodb_table.this', prod.folder / "half-made.tfplan"
     ledger = boto3.resource("dynamodb").Table("prod-GameScoreLedger")
     ledger.put_item(Item={"RecordID": -7, "Version": "kept"})
     prod.terraform("taint", table)
@@ -238,7 +242,7 @@ def test_a_deploy_that_would_rename_what_holds_data_changes_nothing(prod: Prod) 
 
     assert code != 0
     assert "error: Nothing was changed: this deploy would delete, with all that is in them" in output
-    assert "module.score_records.aws_dynamodb_table.this" in output
+    assert 'module.table["GameScoreRecords"].aws_dynamodb_table.this' in output
     assert len(tables()) == 3
 
 
@@ -252,7 +256,7 @@ def test_a_destroy_of_protected_tables_removes_nothing(prod: Prod) -> None:
 
 
 def test_of_two_deploys_at_once_one_is_told_who_holds_the_lock(prod: Prod) -> None:
-    with prod.start("deploy", **prod.environment) as first, prod.start("deploy", **prod.environment) as second:
+    with prod.start_prod("deploy") as first, prod.start_prod("deploy") as second:
         outputs = [process.communicate(timeout=120)[0] for process in (first, second)]
 
     (refused,) = (output for output in outputs if "error:" in output)
@@ -261,7 +265,7 @@ def test_of_two_deploys_at_once_one_is_told_who_holds_the_lock(prod: Prod) -> No
 
 
 def test_a_change_of_code_touches_the_function_alone_and_can_be_taken_back(prod: Prod) -> None:
-    module, handler = "module.process_kinesis_records", "src/handlers/process_kinesis_records/handler.py"
+    module, handler = 'module.function["ProcessKinesisRecords"]', "src/handlers/process_kinesis_records/handler.py"
     with (prod.clone / handler).open("a") as file:
         file.write("CHANGED = True\n")
 

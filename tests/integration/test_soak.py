@@ -36,15 +36,20 @@ def test_a_steady_load_with_faults_ends_exact_with_memory_flat_and_lag_bounded(s
         with system.start("put_scores", *writes, "--mix", "insert:80,update:15,delete:5", "--json") as producer:
             sizes = watch(system, producer)
         assert producer.returncode == 0
-        eventually(
-            lambda: system.command("reconcile", "--pause", "1").returncode == 0, what="exact totals", seconds=180
-        )
+        eventually(lambda: is_exact(system), what="exact totals", seconds=180)
         happened = fired(proxy)
 
     print({name: [size >> 20 for size in seen] for name, seen in sizes.items()})
     assert {"error", "response", "reset", "timeout"} <= happened, "a fault that has not happened proves nothing"
     assert {name for name, seen in sizes.items() if growth(seen) > GROWTH} == set()
     assert greatest_lag(system, begun) <= LAG
+
+
+def is_exact(system: System) -> bool:
+    """Return whether `make reconcile` finds every total exact, and print what it finds."""
+    done = system.command("reconcile", "--pause", "1")
+    print(f"reconcile, exit code {done.returncode}: {done.stdout}{done.stderr}")
+    return done.returncode == 0
 
 
 def watch(system: System, producer: "subprocess.Popen[str]") -> Sizes:

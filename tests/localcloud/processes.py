@@ -1,12 +1,11 @@
 """A local cloud of a test's own, whose two processes can be killed one by one."""
 
-import io
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import boto3
 import psutil
+from botocore.config import Config
 
 from localcloud.cloud import CREDENTIAL, HOST, REGION, LocalCloud
 from tests.waiting import free_port
@@ -18,6 +17,7 @@ class Cloud(LocalCloud):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self._free_port = free_port()
+        self._clients: dict[str, Any] = {}
 
     def begin(self) -> None:
         """Start what is not running."""
@@ -27,15 +27,24 @@ class Cloud(LocalCloud):
         """Start the emulator again, beside an engine that lives on."""
         self.start_emulator(self._free_port)
 
-    def client(self, service: Any) -> Any:
-        """A client with the rights of the account's root."""
+    def client(
+        self, service: Any, config: Config | None = None, region: str = REGION, access_key: str = CREDENTIAL
+    ) -> Any:
+        """A client with the rights of an account's root; the access key of another account's is its number."""
         return boto3.client(
             service,
             endpoint_url=f"http://{HOST}:{self._free_port}",
-            region_name=REGION,
-            aws_access_key_id=CREDENTIAL,
+            region_name=region,
+            config=config,
+            aws_access_key_id=access_key,
             aws_secret_access_key=CREDENTIAL,
         )
+
+    def client_of(self, service: str) -> Any:
+        """The client of a service, always the same one: to make one takes a moment."""
+        if service not in self._clients:
+            self._clients[service] = self.client(service)
+        return self._clients[service]
 
     def kill_engine(self) -> None:
         """SIGKILL."""
@@ -50,12 +59,3 @@ def _kill(process: psutil.Process | None) -> None:
     assert process is not None, "it is not running"
     process.kill()
     process.wait(timeout=10)
-
-
-def package(files: dict[str, str]) -> bytes:
-    """A function's zip."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, text in files.items():
-            archive.writestr(name, text)
-    return buffer.getvalue()

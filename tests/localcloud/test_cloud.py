@@ -94,7 +94,8 @@ def test_a_crash_at_the_start_is_told_with_the_exit_code_and_the_log(
 ) -> None:
     broken = tmp_path / "broken"
     broken.mkdir()
-    (broken / "emulator.py").write_text("raise SystemExit('no such service')")
+    (broken / "emulator").mkdir()
+    (broken / "emulator" / "__main__.py").write_text("raise SystemExit('no such service')")
     monkeypatch.setattr(cloud, "__file__", str(broken / "cloud.py"))
 
     with pytest.raises(LocalCloudError, match=r"exit code 1.*emulator\.log"):

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.localcloud.conftest import Deployment, policy
+from tests.acceptance.probe import policy
+from tests.localcloud.conftest import Deployment
 from tests.localcloud.processes import Cloud
+from tests.simulation.cases import Behaviour
 from tests.waiting import eventually
 
 REPORT = ["ReportBatchItemFailures"]
@@ -190,7 +192,7 @@ def test_a_mapping_that_the_functions_role_cannot_serve_is_neither_made_nor_chan
 
     lambda_ = deployment.cloud.client("lambda")
     with pytest.raises(lambda_.exceptions.InvalidParameterValueException, match=message):
-        deployment.map(source, DestinationConfig=destination)
+        deployment.map(source, FunctionName=f"{deployment.name}:$LATEST", DestinationConfig=destination)
     with pytest.raises(lambda_.exceptions.InvalidParameterValueException, match=message):
         deployment.update(uuid, BatchSize=8)
     assert lambda_.get_event_source_mapping(UUID=uuid)["BatchSize"] == 7
@@ -266,10 +268,40 @@ def test_settings_that_the_emulator_drops_are_kept(deployment: Deployment) -> No
     assert mapping["BatchSize"] == 100
 
 
-def test_a_tumbling_window_is_refused_loudly(deployment: Deployment) -> None:
-    uuid = deployment.map(deployment.stream(), TumblingWindowInSeconds=60)
+def test_a_tumbling_window_carries_its_state_from_batch_to_batch(cloud: Cloud) -> None:
+    deployment = Deployment(cloud, Behaviour(answers={"state": {"n": 1}}))
+    try:
+        deployment.map(deployment.stream(), TumblingWindowInSeconds=2)
+        deployment.put("a")
 
-    eventually(lambda: "tumbling windows" in deployment.problem(uuid), "the problem is told")
+        eventually(lambda: deployment.seen() == [["a"], []], "the window was processed")
+
+        first, final = [report["event"] for report in deployment.invocations()]
+        assert (first["state"], first["isFinalInvokeForWindow"]) == ({}, False)
+        assert (final["state"], final["isFinalInvokeForWindow"]) == ({"n": 1}, True)
+        assert final["window"] == first["window"]
+    finally:
+        deployment.delete_mappings()
+
+
+def test_a_consumer_of_enhanced_fan_out_gets_all_records_through_a_split(deployment: Deployment) -> None:
+    kinesis = deployment.cloud.client("kinesis")
+    stream = deployment.stream()
+    consumer = kinesis.register_stream_consumer(StreamARN=stream, ConsumerName="c")["Consumer"]["ConsumerARN"]
+    deployment.deny("kinesis:GetRecords")
+    deployment.put("before")
+
+    deployment.map(consumer)
+
+    deployment.await_payloads("before")
+    deployment.put("pushed")
+    deployment.await_payloads("pushed")
+    kinesis.split_shard(StreamName=deployment.name, ShardToSplit="shardId-000000000000", NewStartingHashKey=str(2**127))
+    deployment.put("after")
+    assert deployment.await_payloads("after") == [["before"], ["pushed"], ["after"]]
+    record = deployment.invocations()[0]["event"]["Records"][0]
+    assert record["eventSourceARN"] == consumer
+    assert record["eventID"].startswith("shardId-000000000000:")
 
 
 def test_metrics_are_put_as_aws_puts_them(deployment: Deployment) -> None:

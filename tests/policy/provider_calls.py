@@ -30,8 +30,8 @@ ASKED_BY_MAKE: Calls = {
 }
 """Calls that `make deploy` and `destroy` add to the provider's: before a deploy, and after one that was interrupted."""
 
-_ENTRY = re.compile(r"^\d{4}-\d\d-\d\dT\S+ \[", re.MULTILINE)
-_FIELD = r'{}=(?:"([^"]*)"|(\S+))'
+_ENTRY = re.compile(r"^\d{4}-\d\d-\d\dT\S+ \[[A-Z]+\] +(\S+): ", re.MULTILINE)
+_FIELD = r'(?<![\w.]){0}=(?:"([^"]*)"|(\S+))|"{0}":"([^"]*)"'
 _PREFIXES = {"CloudWatch Logs": "logs"}
 
 
@@ -68,15 +68,40 @@ def denied(log: str) -> set[str]:
 
 
 def _entries(log: str, message: str) -> Iterator[str]:
-    starts = [match.start() for match in _ENTRY.finditer(log)]
-    for start, end in zip(starts, [*starts[1:], len(log)], strict=True):
-        if message in log[start : min(end, start + 200)]:
-            yield log[start:end]
+    """The entries with this message.
+
+    An entry is text, but the JSON that the provider wrote when it is longer than 64 KiB, as one with a function's
+    package is. go-plugin, which hands it on, cuts that into pieces, each an entry of its own.
+    """
+    entries = list(_ENTRY.finditer(log))
+    ends = [*(each.start() for each in entries[1:]), len(log)]
+    pieces: dict[str, str] = {}
+    for entry, end in zip(entries, ends, strict=True):
+        text = log[entry.end() : end]
+        if entry[1] in pieces or text.startswith('{"@'):
+            text = pieces.pop(entry[1], "") + text.removesuffix("\n")
+            if not _is_json(text):
+                pieces[entry[1]] = text
+                continue
+        if message in text[:300]:
+            yield text
+    if pieces:
+        raise ValueError(f"The log ends within an entry of {', '.join(pieces)}.")
+
+
+def _is_json(text: str) -> bool:
+    if not text.endswith("}"):
+        return False
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _field(entry: str, name: str) -> str:
     found = re.search(_FIELD.format(re.escape(name)), entry)
-    return (found[1] or found[2] or "") if found else ""
+    return next((value for value in found.groups() if value), "") if found else ""
 
 
 @dataclass(frozen=True)

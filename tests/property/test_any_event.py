@@ -1,6 +1,6 @@
 """Whatever event a function is given, it answers, and every record is logged, stored, parked or reported.
 
-EVENTS sets how many events are tried.
+HISTORIES sets how many events are tried.
 """
 
 import base64
@@ -27,7 +27,7 @@ from tests.fakes.records import InMemoryScoreRecords
 from tests.fakes.stream import ARN, NOW, TABLE_ARN
 from tests.property.strategies import any_attribute, any_json, any_text, json_text, numerals, object_of
 
-EVENTS = int(os.environ.get("EVENTS", "1000"))
+EVENTS = int(os.environ.get("HISTORIES", "1000"))
 STREAM = "arn:aws:kinesis:us-east-1:123456789012:stream/Demo-Stream"
 
 small = st.integers(1, 4).map(str)

@@ -9,10 +9,12 @@ import os
 from collections import defaultdict
 from decimal import Decimal
 from random import Random
+from unittest.mock import patch
 
 from hypothesis import HealthCheck, example, given, note, settings
 from hypothesis import strategies as st
 
+from handlers.aggregate_scores_by_user import packing
 from handlers.aggregate_scores_by_user.change import parse
 from handlers.aggregate_scores_by_user.counting import TOO_OLD
 from handlers.shared import decimals
@@ -29,7 +31,7 @@ DAY = 24 * 60 * 60
 FAR_APART = ["1E+60", "-1E+60"]
 """Scores that fit no total together with others, since 38 digits do not reach from one to the other."""
 
-record_ids = st.integers(1, 4)
+record_ids = st.integers(1, 6)
 users = st.sampled_from(["ann", "bob", "cid"])
 scores = st.sampled_from(["0", "1", "-2", "0.1", "12345678901234567890.12345678901234567", NEW_SPELLING])
 any_scores = st.one_of(scores, scores, st.sampled_from(FAR_APART))
@@ -50,11 +52,17 @@ histories = histories_of(scores)
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-@given(histories_of(any_scores), st.integers(0, 2**32 - 1))
+@given(histories_of(any_scores), st.integers(0, 2**32 - 1), st.sampled_from([3, 100]))
 def test_totals_equal_the_sums_whatever_happened_on_the_way(
-    history: list[tuple[str, int, str, str]], seed: int
+    history: list[tuple[str, int, str, str]], seed: int, transaction_items: int
 ) -> None:
+    """Transactions of three items make several of a few records, so that some are left when the first has failed."""
     note(f"seed {seed}")
+    with patch.object(packing, "_ITEMS", transaction_items):
+        check_totals_of(history, seed)
+
+
+def check_totals_of(history: list[tuple[str, int, str, str]], seed: int) -> None:
     table, random = played(history, first_sequence_number=10**22 - seed % 10), Random(seed)
     ledger, parking = InMemoryLedger(), InMemoryParking()
     is_calm = False

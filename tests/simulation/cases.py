@@ -1,7 +1,6 @@
-"""What AWS documents, or was traced to do: what is written, what the function answers, what follows.
+"""Cases of how AWS treats a batch: what is written, what the function answers, what follows.
 
-"guide" is the AWS Lambda developer guide, "trace" a recording of AWS in LocalStack's
-tests/aws/services/lambda_/event_source_mapping (aws.validated), "choice" a gap in both that is ours to fill.
+Each says how we know (tests/sources.py): AWS documents it, somebody recorded it, or it is our choice.
 """
 
 from collections.abc import Callable
@@ -9,6 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.simulation.world import Fault, Luck
+from tests.sources import (
+    FAILURES,
+    KINESIS,
+    MAPPINGS,
+    PARTIAL_RESPONSES,
+    Ours,
+    Source,
+    Sources,
+    localstack,
+)
 
 Texts = list[str]
 
@@ -30,13 +39,16 @@ class Behaviour:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One documented behaviour. `writes` are (seconds, text); a text's first letter is its key.
+    """One behaviour of AWS. `writes` are (seconds, text); a text's first letter is its key.
+
+    Seconds count from the engine's start; what is written before it has negative ones. `discarded_at` is when the last
+    batch is discarded.
 
     Invocations of different keys are in no order when lanes run in parallel; `invoked` has them by key then.
     """
 
     name: str
-    source: str
+    sources: Sources
     settings: dict[str, Any]
     writes: list[tuple[float, str]]
     invoked: list[Texts]
@@ -45,6 +57,7 @@ class Case:
     luck: Callable[[int], Luck] | None = None
     services: tuple[str, ...] = ("kinesis", "dynamodb")
     times: list[float] | None = None
+    discarded_at: float | None = None
 
 
 def at_once(*texts: str) -> list[tuple[float, str]]:
@@ -62,17 +75,27 @@ def crashing(times: int) -> Callable[[int], Luck]:
     return lambda count: Luck(Fault.CRASHED_BEFORE if count < times else Fault.NONE)
 
 
-_REPORTING = "guide, Kinesis: partial batch responses"
-_TRACED = f"{_REPORTING}, and trace: test_dynamodb_report_batch_item_failure_scenarios"
-_CHOICE = "choice: nothing is skipped on a response that says nothing"
+_RECORDED_FAILURES: tuple[Source, ...] = tuple(
+    localstack(f"test_{test}_report_batch_item_failure_scenarios", stream=stream)
+    for test, stream in (("kinesis", "kinesis"), ("dynamodb", "dynamodbstreams"))
+)
+_RECORDED_SUCCESSES: tuple[Source, ...] = tuple(
+    localstack(f"test_{test}_report_batch_item_success_scenarios", stream=stream)
+    for test, stream in (("kinesis", "kinesis"), ("dynamodb", "dynamodbstreams"))
+)
+_FAILURE = (*PARTIAL_RESPONSES, *_RECORDED_FAILURES)
+_SUCCESS = (*PARTIAL_RESPONSES, *_RECORDED_SUCCESSES)
+_CHOICE = Ours("no record is skipped on a response that AWS does not define")
 _WHOLE = [["a1", "a2", "a3"], ["a1"], ["a2", "a3"], ["a2"], ["a3"]]
 
 
-def _response(name: str, source: str, function: "Behaviour | Any", invoked: list[Texts], *discarded: Texts) -> Case:
+def _response(
+    name: str, sources: Sources, function: "Behaviour | Any", invoked: list[Texts], *discarded: Texts
+) -> Case:
     """A function's response to every batch, of a mapping that bisects and does not retry, as a redrive does not."""
     return Case(
         name,
-        source,
+        sources,
         {
             "BisectBatchOnFunctionError": True,
             "FunctionResponseTypes": REPORT,
@@ -92,48 +115,38 @@ def _reported(*identifiers: Any) -> dict[str, Any]:
 
 RESPONSES = [
     *(
-        _response(
-            f"{name} is a success",
-            "guide and trace: test_kinesis_report_batch_item_success_scenarios",
-            answer,
-            [["a1", "a2", "a3"]],
+        _response(f"{name} is a success", sources, answer, [["a1", "a2", "a3"]])
+        for name, sources, answer in (
+            ("an empty list of failures", _SUCCESS, {"batchItemFailures": []}),
+            ("a null list of failures", _SUCCESS, {"batchItemFailures": None}),
+            ("an empty object", _SUCCESS, {}),
+            ("null", _SUCCESS, None),
+            ("an empty list", _RECORDED_SUCCESSES, []),
+            ("an empty string", (_RECORDED_SUCCESSES[0], Ours("DynamoDB as Kinesis")), ""),
+            ("no response", Ours("as null"), b""),
         )
-        for name, answer in {
-            "an empty list of failures": {"batchItemFailures": []},
-            "a null list of failures": {"batchItemFailures": None},
-            "an empty object": {},
-            "null": None,
-            "an empty list": [],
-        }.items()
     ),
-    _response(
-        "an empty string is a success",
-        "trace for Kinesis: test_kinesis_report_batch_item_success_scenarios; choice for DynamoDB",
-        "",
-        [["a1", "a2", "a3"]],
-    ),
-    _response("no response is a success", "choice: as null", b"", [["a1", "a2", "a3"]]),
     _response(
         "of several reported records the lowest counts",
-        _REPORTING,
+        PARTIAL_RESPONSES,
         _reported("a3", "a2"),
         [["a1", "a2", "a3"], ["a2", "a3"]],
         ["a2", "a3"],
     ),
     _response(
         "the first record reported is not bisected",
-        "guide: partial batch responses with BisectBatchOnFunctionError",
+        PARTIAL_RESPONSES,
         _reported("a1"),
         [["a1", "a2", "a3"]],
         ["a1", "a2", "a3"],
     ),
     *(
-        _response(f"{name} fails the batch", source, answer, _WHOLE, ["a1"], ["a2"], ["a3"])
-        for name, source, answer in (
-            ("an empty identifier", _TRACED, _reported("")),
-            ("a null identifier", _TRACED, _reported(None)),
-            ("an identifier that is a number", _TRACED, _reported(123)),
-            ("an unexpected key", _TRACED, {"batchItemFailures": [{"foo": 123}]}),
+        _response(f"{name} fails the batch", sources, answer, _WHOLE, ["a1"], ["a2"], ["a3"])
+        for name, sources, answer in (
+            ("an empty identifier", _FAILURE, _reported("")),
+            ("a null identifier", _FAILURE, _reported(None)),
+            ("an identifier that is a number", _RECORDED_FAILURES, _reported(123)),
+            ("an unexpected key", _FAILURE, {"batchItemFailures": [{"foo": 123}]}),
             ("an identifier that is not in the batch", _CHOICE, _reported("123")),
             ("one identifier of two that is not in the batch", _CHOICE, _reported("a2", "123")),
             ("an object without batchItemFailures", _CHOICE, {"foo": 1}),
@@ -150,7 +163,7 @@ RESPONSES = [
     ),
     _response(
         "an exception fails the batch",
-        "guide: BisectBatchOnFunctionError",
+        (*FAILURES, *_RECORDED_FAILURES),
         Behaviour(raises=["a2"]),
         [["a1", "a2", "a3"], ["a1"], ["a2", "a3"], ["a2"], ["a3"]],
         ["a2"],
@@ -161,14 +174,14 @@ RESPONSES = [
 CASES = [
     Case(
         "a batch holds at most BatchSize records",
-        "guide: batching behaviour",
+        MAPPINGS,
         {"BatchSize": 2},
         at_once("a1", "a2", "a3", "a4", "a5"),
         invoked=[["a1", "a2"], ["a3", "a4"], ["a5"]],
     ),
     Case(
         "a window gathers what arrives in it",
-        "guide: batching behaviour",
+        MAPPINGS,
         {"MaximumBatchingWindowInSeconds": 10},
         [(0, "a1"), (3, "a2"), (9, "a3"), (12, "a4")],
         invoked=[["a1", "a2", "a3"], ["a4"]],
@@ -176,7 +189,7 @@ CASES = [
     ),
     Case(
         "a full batch does not wait for its window",
-        "guide: batching behaviour",
+        MAPPINGS,
         {"MaximumBatchingWindowInSeconds": 300, "BatchSize": 2},
         [(0, "a1"), (1, "a2")],
         invoked=[["a1", "a2"]],
@@ -184,7 +197,7 @@ CASES = [
     ),
     Case(
         "MaximumRetryAttempts 1 gives two invocations",
-        "trace: test_kinesis_event_source_mapping_with_on_failure_destination_config",
+        localstack("test_kinesis_event_source_mapping_with_on_failure_destination_config"),
         {"MaximumRetryAttempts": 1, "DestinationConfig": S3},
         at_once("a1"),
         invoked=[["a1"], ["a1"]],
@@ -193,7 +206,7 @@ CASES = [
     ),
     Case(
         "MaximumRetryAttempts 0 gives one invocation, and the shard moves on",
-        "guide, Kinesis: error handling",
+        FAILURES,
         {"MaximumRetryAttempts": 0, "BatchSize": 1, "DestinationConfig": S3},
         at_once("a1", "a2"),
         invoked=[["a1"], ["a2"]],
@@ -202,7 +215,7 @@ CASES = [
     ),
     Case(
         "without MaximumRetryAttempts a batch is retried until it succeeds",
-        "guide, Kinesis: error handling",
+        FAILURES,
         {"BatchSize": 1},
         at_once("a1", "a2"),
         invoked=[["a1"]] * 6 + [["a2"]],
@@ -210,7 +223,7 @@ CASES = [
     ),
     Case(
         "throttles do not consume retries",
-        "guide, Kinesis: error handling, before invocation",
+        FAILURES,
         {"MaximumRetryAttempts": 0, "DestinationConfig": S3},
         at_once("a1"),
         invoked=[["a1"]],
@@ -218,25 +231,35 @@ CASES = [
     ),
     Case(
         "a maximum age of 60 s holds 8 invocations",
-        "trace: one data point; the curve between is a choice",
+        (localstack("test_kinesis_maximum_record_age_exceeded"), Ours("the waits between these 8 invocations")),
         {"MaximumRecordAgeInSeconds": 60, "DestinationConfig": S3},
         at_once("a1"),
         invoked=[["a1"]] * 8,
         function=Behaviour(raises=["a1"]),
         discarded=[("RecordAgeExceeded", 8, ["a1"])],
+        discarded_at=60,
+    ),
+    Case(
+        "a batch that is too old when it is read is discarded, and counts one invocation",
+        localstack("test_kinesis_maximum_record_age_exceeded[expire-before-ingestion]"),
+        {"MaximumRecordAgeInSeconds": 60, "MaximumRetryAttempts": 0, "DestinationConfig": S3},
+        [(-61.0, "a1"), (1.0, "a2")],
+        invoked=[["a2"]],
+        discarded=[("RecordAgeExceeded", 1, ["a1"])],
     ),
     Case(
         "throttles end at the maximum age, with no invocation",
-        "guide, Kinesis: error handling, before invocation",
+        FAILURES,
         {"MaximumRecordAgeInSeconds": 60, "DestinationConfig": S3},
         at_once("a1"),
         invoked=[],
         luck=throttled(1000),
-        discarded=[("RecordAgeExceeded", 0, ["a1"])],
+        discarded=[("RecordAgeExceeded", 1, ["a1"])],
+        discarded_at=60,
     ),
     Case(
         "only the lowest reported sequence number counts",
-        _REPORTING,
+        PARTIAL_RESPONSES,
         {"FunctionResponseTypes": REPORT, "MaximumRetryAttempts": 0, "DestinationConfig": S3},
         at_once("a1", "a2", "a3", "a4"),
         invoked=[["a1", "a2", "a3", "a4"], ["a2", "a3", "a4"]],
@@ -245,7 +268,10 @@ CASES = [
     ),
     Case(
         "the retry count restarts after progress",
-        "trace: test_kinesis_report_batch_item_failures",
+        (
+            localstack("test_kinesis_report_batch_item_failures"),
+            localstack("test_dynamodb_report_batch_item_failures", stream="dynamodbstreams"),
+        ),
         {
             "FunctionResponseTypes": REPORT,
             "BatchSize": 3,
@@ -259,7 +285,7 @@ CASES = [
     ),
     Case(
         "without ReportBatchItemFailures the response is ignored",
-        _REPORTING,
+        PARTIAL_RESPONSES,
         {},
         at_once("a1", "a2"),
         invoked=[["a1", "a2"]],
@@ -268,7 +294,7 @@ CASES = [
     *RESPONSES,
     Case(
         "bisecting isolates a record, and splitting consumes no retries",
-        "guide: BisectBatchOnFunctionError",
+        FAILURES,
         {"BisectBatchOnFunctionError": True, "MaximumRetryAttempts": 1, "DestinationConfig": S3},
         at_once("a1", "a2", "a3", "a4"),
         invoked=[
@@ -284,7 +310,7 @@ CASES = [
     ),
     Case(
         "with both, the batch is cut at the reported record and only the rest is retried",
-        "guide: partial batch responses with BisectBatchOnFunctionError",
+        PARTIAL_RESPONSES,
         {
             "BisectBatchOnFunctionError": True,
             "FunctionResponseTypes": REPORT,
@@ -298,7 +324,7 @@ CASES = [
     ),
     Case(
         "with both, an exception still halves the batch",
-        "guide: BisectBatchOnFunctionError",
+        PARTIAL_RESPONSES,
         {
             "BisectBatchOnFunctionError": True,
             "FunctionResponseTypes": REPORT,
@@ -312,7 +338,7 @@ CASES = [
     ),
     Case(
         "records of a key stay in order on parallel lanes, and a failing lane does not hold up another",
-        "guide, Kinesis: ParallelizationFactor",
+        (KINESIS, Ours("which keys share a lane")),
         {"ParallelizationFactor": 10, "BatchSize": 1, "MaximumRetryAttempts": 1, "DestinationConfig": S3},
         at_once("a1", "b1", "b2"),
         invoked=[["a1"], ["a1"], ["b1"], ["b2"]],

@@ -129,6 +129,9 @@ class SimulatedSource:
         self.read = stream.read
         self.shards = stream.shards_listed
 
+    async def close(self) -> None:
+        """Nothing is held open."""
+
 
 def unreliable(draw: Callable[[], float], chance: float) -> Callable[[], None]:
     """A fault that now and then fails a call, or expires an iterator."""

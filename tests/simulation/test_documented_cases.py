@@ -3,6 +3,7 @@
 import asyncio
 import json
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -43,10 +44,12 @@ async def _check(case: Case, service: str) -> None:
 
     simulation = Simulation(service, case.settings, function, luck)
     sequences: dict[str, str] = {}
-    asyncio.get_running_loop().call_soon(simulation.start)
+    start = max(0.0, -case.writes[0][0])
+    asyncio.get_running_loop().call_later(start, simulation.start)
     for seconds, text in case.writes:
-        if simulation.now() < EPOCH + seconds:
-            await asyncio.sleep(EPOCH + seconds - simulation.now())
+        at = EPOCH + start + seconds
+        if simulation.now() < at:
+            await asyncio.sleep(at - simulation.now())
         write(simulation, text)
         sequences[text] = simulation.stream.records[-1].sequence
     await asyncio.sleep(200)
@@ -64,6 +67,9 @@ async def _check(case: Case, service: str) -> None:
         )
         for record in simulation.discarded
     ] == case.discarded
+    if case.discarded_at is not None:
+        last = simulation.discarded[-1].metadata["timestamp"]
+        assert datetime.fromisoformat(last).timestamp() == pytest.approx(EPOCH + case.discarded_at, abs=0.5)
     if case.times:
         assert [seen.at for seen in simulation.seen] == pytest.approx(case.times, abs=0.5)
     assert simulation.checkpoint is not None

@@ -274,5 +274,54 @@ def test_events_are_counted_where_the_mapping_asks_for_it(destination: dict[str,
     }
 
 
+@pytest.mark.parametrize("restart", ["kill", "change"])
+def test_the_retry_count_of_a_batch_survives_a_restart(restart: str) -> None:
+    async def story() -> Simulation:
+        destination = {"OnFailure": {"Destination": "arn:aws:s3:::b"}}
+        settings = {"MaximumRetryAttempts": 5, "BatchSize": 2, "DestinationConfig": destination}
+        simulation = Simulation("kinesis", settings, fail)
+        for text in ("a", "b", "c"):
+            simulation.stream.put("k", text)
+        simulation.start()
+        while len(simulation.seen) < 3:
+            await asyncio.sleep(0.1)
+        if restart == "kill":
+            simulation.kill()
+            simulation.stream.put("k", "d")
+            simulation.start()
+        else:
+            simulation.settings["BatchSize"] = 3
+        await asyncio.sleep(100)
+        return simulation
+
+    simulation = run(story())
+
+    invoked = [texts(seen.event) for seen in simulation.seen]
+    assert invoked[:6] == [["a", "b"]] * 6
+    assert ["a", "b"] not in invoked[6:]
+    assert [r.metadata["requestContext"]["approximateInvokeCount"] for r in simulation.discarded] == [6, 6]
+
+
+def test_a_batch_that_was_halved_stays_halved_after_a_restart() -> None:
+    async def story() -> Simulation:
+        settings = {"MaximumRetryAttempts": 2, "BisectBatchOnFunctionError": True}
+        simulation = Simulation("dynamodb", settings, fail)
+        for text in ("a", "b", "c", "d"):
+            simulation.stream.change("INSERT", {"Id": {"S": "k"}}, {"Text": {"S": text}})
+        simulation.start()
+        while len(simulation.seen) < 4:
+            await asyncio.sleep(0.1)
+        simulation.kill()
+        simulation.start()
+        await asyncio.sleep(100)
+        return simulation
+
+    invoked = [texts(seen.event) for seen in run(story()).seen]
+
+    assert invoked[:2] == [["a", "b", "c", "d"], ["a", "b"]]
+    assert [len(batch) for batch in invoked[2:]].count(4) == 0
+    assert Counter(text for [text] in [batch for batch in invoked if len(batch) == 1]) == dict.fromkeys("abcd", 3)
+
+
 def _time(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)

@@ -5,7 +5,8 @@ import json
 import random
 import uuid
 from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass, field, replace
+from copy import deepcopy
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Any
@@ -230,10 +231,10 @@ class _Ports:
 
     async def load(self, _uuid: str) -> Checkpoint | None:
         await self._alive()
-        return self._sim.checkpoint and _copy(self._sim.checkpoint)
+        return deepcopy(self._sim.checkpoint)
 
     async def save(self, _uuid: str, checkpoint: Checkpoint) -> None:
-        kept = Checkpoint(checkpoint.since, {name: replace(shard) for name, shard in checkpoint.shards.items()})
+        kept = deepcopy(checkpoint)
         await asyncio.sleep(0.005)
         await self._alive()
         self._sim.on_save(kept)
@@ -265,13 +266,12 @@ class _Status:
     def well(self, _mapping: str, _where: str) -> None:
         pass
 
+    def invoked(self, _mapping: str, *, failed: bool) -> None:
+        pass
+
     def lost(self, _mapping: str, what: str) -> None:
         if self._life == self._sim.life:
             self._sim.losses.append(what)
 
     def fault(self, _mapping: str, error: BaseException) -> None:
         self._sim.engine_faults.append(error)
-
-
-def _copy(checkpoint: Checkpoint) -> Checkpoint:
-    return Checkpoint(checkpoint.since, {name: replace(shard) for name, shard in checkpoint.shards.items()})

@@ -32,8 +32,23 @@ TOO_OLD = (
 ENTRY_DAMAGED = "the ledger's entry is damaged: make reconcile FIX=1 repairs it"
 TOO_WIDE = "Score does not fit its user's total"
 
-Failure = OutdatedError | UncountableError | RetryableError | RefusedError | None
+
+class SkippedError(Exception):
+    """Not tried: inserts of this batch turned out to be in the ledger already, so the rest of them is read first."""
+
+
+Failure = OutdatedError | UncountableError | RetryableError | RefusedError | SkippedError | None
 """Why a transaction was not committed; None when it was."""
+
+
+@dataclass(slots=True)
+class Guess:
+    """The guess that the ledger has no entry for an insert. It is shared by all lanes, and ends with the first failure.
+
+    A batch that is delivered again then pays for the transactions under way, and a read of the rest.
+    """
+
+    holds: bool = True
 
 
 @dataclass(slots=True)
@@ -49,6 +64,7 @@ class Outcome:
     uncountable: dict[int, str] = field(default_factory=dict)
     """Why the change at this position cannot be counted. What its item had counted is taken back, where possible."""
     unfinished: list[Change] = field(default_factory=list)
+    """Changes that are not counted, or only half: their items' records must be delivered again."""
     reasons: set[str] = field(default_factory=set)
     """Why there are unfinished ones."""
 
@@ -67,13 +83,13 @@ def count(
     change of its item.
     Once a transaction is given up no stage begins: the changes after it will be delivered again anyway.
     """
-    outcome = Outcome()
+    outcome, guess = Outcome(), Guess()
     tasks: list[Task] = []
     to_read: list[Change] = []
     for change in changes:
         # Optimistic: the ledger has no entry for what the table's stream calls new.
         if change.is_insert and (change.at >= judged_since or change.is_test):
-            tasks.append(plan(change, None))
+            tasks.append(plan(change, None, is_guess=True))
         else:
             to_read.append(change)
     for change, entry in _read(to_read, ledger, workers, patience, outcome):
@@ -82,13 +98,18 @@ def count(
         again: list[Task] = []
         for stage in packing.pack(tasks):
             if outcome.unfinished:
-                outcome.unfinished += [_original(task) for lane in stage for bin_ in lane for task in bin_]
+                outcome.unfinished += [task.change for lane in stage for bin_ in lane for task in bin_]
                 continue
-            for lane in workers.map(lambda lane: _run(lane, ledger, patience), stage):
+            for lane in workers.map(lambda lane: _run(lane, ledger, patience, guess), stage):
                 for bin_, attempts, failure in lane:
                     outcome.transactions += attempts
                     again += _settle(bin_, failure, judged_since, outcome)
         tasks = again
+        if not guess.holds and not outcome.unfinished:
+            tasks = [task for task in again if not task.is_guess]
+            guessed = [task.change for task in again if task.is_guess]
+            for change, entry in _read(guessed, ledger, workers, patience, outcome):
+                tasks += _replan(change, entry, judged_since, outcome)
     return outcome
 
 
@@ -114,14 +135,24 @@ def _read(
             outcome.stop(chunk, str(entries))
 
 
-def _run(lane: packing.Lane, ledger: Ledger, patience: Patience) -> list[tuple[packing.Bin, int, Failure]]:
+def _run(
+    lane: packing.Lane, ledger: Ledger, patience: Patience, guess: Guess
+) -> list[tuple[packing.Bin, int, Failure]]:
     """Return each bin of the lane, the attempts at it, and how it failed; none is begun after one given up."""
     results: list[tuple[packing.Bin, int, Failure]] = []
     given_up: Failure = None
     for bin_ in lane:
-        attempts, failure = (0, given_up) if given_up else _attempt(transaction(bin_), ledger, patience)
+        attempts, failure = 0, given_up
+        if given_up is None and not guess.holds and any(task.is_guess for task in bin_):
+            failure = SkippedError()
+        elif given_up is None:
+            attempts, failure = _attempt(transaction(bin_), ledger, patience)
         if isinstance(failure, RetryableError | RefusedError):
             given_up = failure
+        if isinstance(failure, OutdatedError) and any(
+            task.is_guess and task.change.record_id in failure.found for task in bin_
+        ):
+            guess.holds = False
         results.append((bin_, attempts, failure))
     return results
 
@@ -153,17 +184,19 @@ def _settle(bin_: packing.Bin, failure: Failure, judged_since: float, outcome: O
             for task in bin_:
                 if task.then is not None:
                     yield plan(task.then, Entry(task.change.version, None, decimals.ZERO), is_alone=True)
+        case SkippedError():
+            yield from bin_
         case OutdatedError():
             for task in bin_:
                 entry = failure.found.get(task.change.record_id, task.entry)
-                yield from _replan(_original(task), entry, judged_since, outcome, is_alone=task.is_alone)
+                yield from _replan(task.then or task.change, entry, judged_since, outcome, is_alone=task.is_alone)
         case UncountableError() if len(bin_) > 1:
             for task in bin_:
                 yield task._replace(is_alone=task.is_alone or failure.blames(task))
         case UncountableError():
             yield from _without(bin_[0], str(failure), outcome)
         case RetryableError() | RefusedError():
-            outcome.stop(map(_original, bin_), str(failure))
+            outcome.stop([task.change for task in bin_], str(failure))
 
 
 def _replan(
@@ -195,7 +228,3 @@ def _without(task: Task, reason: str, outcome: Outcome) -> Iterator[Task]:
     outcome.uncountable.setdefault(change.position, reason)
     if withdrawn != change and not is_stale(withdrawn, entry):
         yield plan(withdrawn, entry, is_alone=True)
-
-
-def _original(task: Task) -> Change:
-    return task.then or task.change

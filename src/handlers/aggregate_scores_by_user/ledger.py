@@ -134,14 +134,23 @@ class Task(NamedTuple):
     """Whose totals it touches."""
     is_alone: bool
     """Whether it shares no transaction, to find out if it is the one that cannot be counted."""
+    is_guess: bool
+    """Whether nobody has looked for the entry: the change is an insert, so it is expected to have none."""
     then: Change | None
     """The change to count once this one is committed, when the two do not fit into one transaction."""
 
 
-def plan(change: Change, entry: Entry | None, *, is_alone: bool = False, then: Change | None = None) -> Task:
+def plan(
+    change: Change,
+    entry: Entry | None,
+    *,
+    is_alone: bool = False,
+    is_guess: bool = False,
+    then: Change | None = None,
+) -> Task:
     """Plan the count of a change that is not stale against its entry."""
     adds = _adds(change, entry)
-    return Task(change, entry, adds, tuple([add.username for add in adds]), is_alone, then)
+    return Task(change, entry, adds, tuple([add.username for add in adds]), is_alone, is_guess, then)
 
 
 def is_stale(change: Change, entry: Entry | None) -> bool:

@@ -17,16 +17,18 @@ import boto3
 from localcloud.engine.aws import (
     AwsDestinations,
     CloudWatchMetrics,
-    FunctionRights,
     LambdaInvoker,
     LambdaMappings,
     Threads,
 )
 from localcloud.engine.folder import FolderCheckpoints, Heartbeat, claim
 from localcloud.engine.ports import World
+from localcloud.engine.rights import FunctionRights
 from localcloud.engine.sources import source
 from localcloud.engine.status import LoggedStatus
 from localcloud.engine.supervisor import ITSELF, Engine
+
+LOOK_SECONDS = 0.05
 
 
 async def main(folder: Path) -> None:
@@ -53,13 +55,18 @@ async def main(folder: Path) -> None:
 
 
 async def tell(heartbeat: Heartbeat, status: LoggedStatus, metrics: CloudWatchMetrics) -> None:
-    """Show life and put metrics, once a second, from the time when the mappings could first be listed."""
+    """Show life and put metrics once a second, and results as they change, once the mappings could be listed."""
     while status.results().get(ITSELF) != "OK":
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(LOOK_SECONDS)
+    told: dict[str, str] | None = None
     while True:
-        heartbeat.beat(status.results())
+        for _ in range(round(1 / LOOK_SECONDS)):
+            if (results := status.last_results()) != told:
+                heartbeat.beat(status.results(), results)
+                told = results
+            await asyncio.sleep(LOOK_SECONDS)
+        heartbeat.beat(status.results(), status.last_results())
         await metrics.flush()
-        await asyncio.sleep(1)
 
 
 if __name__ == "__main__":

@@ -2,20 +2,18 @@
 
 import asyncio
 import json
-import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from localcloud.engine.clients import config
 from localcloud.engine.invocation_record import InvocationRecord
 from localcloud.engine.mapping import Mapping
 from localcloud.engine.ports import (
@@ -26,6 +24,7 @@ from localcloud.engine.ports import (
     SourceError,
     TrimmedError,
 )
+from localcloud.engine.rights import FunctionRights, Service
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -34,30 +33,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 # A response that the emulator's end cuts short is no BotoCoreError.
 FAULTS = (ClientError, BotoCoreError, ResponseParserError)
-Service = Literal["dynamodbstreams", "kinesis", "s3", "sns", "sqs"]
 
 _LONGEST_INVOCATION = 15 * 60 + 30
-_UNKNOWN_SESSION = {
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "InvalidAccessKeyId",
-    "InvalidClientTokenId",
-    "UnrecognizedClientException",
-}
-
-
-def config(pool: int, read_timeout: float = 30) -> Config:
-    """Client settings: one attempt, since botocore's own retries would invoke a function unseen.
-
-    Parameters are not validated: polls are all that an idle engine does, and that takes a tenth of each.
-    """
-    return Config(
-        parameter_validation=False,
-        retries={"total_max_attempts": 1},
-        connect_timeout=5,
-        read_timeout=read_timeout,
-        max_pool_connections=pool,
-    )
 
 
 class Threads:
@@ -66,6 +43,10 @@ class Threads:
     def __init__(self, size: int, name: str) -> None:
         self.size = size
         self._pool = ThreadPoolExecutor(size, thread_name_prefix=name)
+
+    def end(self) -> None:
+        """Take no further calls. Those under way end by themselves."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def run(self, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """The result of the call, made in a thread."""
@@ -82,78 +63,6 @@ def source_errors() -> Iterator[None]:
         raise kinds.get(error.response["Error"]["Code"], SourceError)(str(error)) from error
     except FAULTS as error:
         raise SourceError(str(error)) from error
-
-
-class FunctionRights:
-    """Clients that may do what a function may: a mapping reads and delivers as its role, as in AWS."""
-
-    _ROLE_SECONDS = 30
-    _SESSION_SECONDS = 3600
-    _RENEW_SECONDS = 300
-
-    def __init__(self, session: boto3.Session, pool: int) -> None:
-        self._session = session
-        self._config = config(pool)
-        self._lambda: LambdaClient = session.client("lambda", config=self._config)
-        self._sts = session.client("sts", config=self._config)
-        self._lock = threading.Lock()
-        self._roles: dict[str, tuple[str, float]] = {}
-        self._sessions: dict[tuple[str, str], tuple[boto3.Session, float]] = {}
-        self._clients: dict[tuple[str, str, str], tuple[boto3.Session, Any]] = {}
-
-    @contextmanager
-    def client(self, service: Service, function_arn: str) -> Iterator[Any]:
-        """A client of the service, as the function's execution role. Raises what boto3 raises.
-
-        A refusal may be due to a role that has changed, or to an emulator that has started anew and no longer
-        knows the session: the next call asks again.
-        """
-        try:
-            yield self._client(service, function_arn)
-        except ClientError as error:
-            with self._lock:
-                role, _ = self._roles.pop(function_arn, ("", 0))
-                if error.response["Error"]["Code"] in _UNKNOWN_SESSION:
-                    self._sessions.pop((role, _name(function_arn)), None)
-            raise
-
-    def _client(self, service: Service, function_arn: str) -> Any:
-        with self._lock:
-            role, name = self.role(function_arn), _name(function_arn)
-            session = self._assumed(role, name)
-            known, client = self._clients.get((service, role, name), (None, None))
-            if known is not session:
-                client = session.client(service, config=self._config)
-                self._clients[service, role, name] = session, client
-            return client
-
-    def role(self, function_arn: str) -> str:
-        """The ARN of the function's execution role."""
-        role, until = self._roles.get(function_arn, ("", 0))
-        if until < time.monotonic():
-            role = self._lambda.get_function_configuration(FunctionName=function_arn)["Role"]
-            self._roles[function_arn] = role, time.monotonic() + self._ROLE_SECONDS
-        return role
-
-    def _assumed(self, role: str, name: str) -> boto3.Session:
-        session, until = self._sessions.get((role, name), (self._session, 0))
-        if until < time.monotonic():
-            credentials = self._sts.assume_role(
-                RoleArn=role, RoleSessionName=name, DurationSeconds=self._SESSION_SECONDS
-            )["Credentials"]
-            session = boto3.Session(
-                credentials["AccessKeyId"],
-                credentials["SecretAccessKey"],
-                credentials["SessionToken"],
-                region_name=self._session.region_name,
-            )
-            until = time.monotonic() + self._SESSION_SECONDS - self._RENEW_SECONDS
-            self._sessions[role, name] = session, until
-        return session
-
-
-def _name(function_arn: str) -> str:
-    return function_arn.split(":")[6]
 
 
 class LambdaMappings:

@@ -38,12 +38,13 @@ class Outcome(Generic[T]):
     discarded: Batch[T] | None = None
 
 
-def batch_length(lengths: Iterable[int], batch_size: int) -> int:
+def batch_length(lengths: Iterable[int], batch_size: int, overhead: int = 0) -> int:
     """Return how many leading records form the next batch, given the length of each as JSON, in bytes.
 
-    At most `batch_size`, and at most 6 MB as an event; a record that is larger forms a batch by itself.
+    At most `batch_size`, and at most 6 MB as an event, of which `overhead` bytes are not records; a record that is
+    larger forms a batch by itself.
     """
-    count, size = 0, _EMPTY_EVENT - 1
+    count, size = 0, _EMPTY_EVENT - 1 + overhead
     for length in lengths:
         size += length + 1
         if count and (count == batch_size or size > PAYLOAD_BYTES):

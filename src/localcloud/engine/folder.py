@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from localcloud.engine.aws import Threads
-from localcloud.engine.ports import Checkpoint, ShardCheckpoint
+from localcloud.engine.ports import Checkpoint, Retry, ShardCheckpoint, WindowState
 
 SUFFIX = ".checkpoint.json"
 
@@ -42,13 +42,19 @@ class FolderCheckpoints:
             saved: dict[str, Any] = json.loads(self._path(uuid).read_bytes())
         except FileNotFoundError:
             return None
-        shards = {shard_id: ShardCheckpoint(**shard) for shard_id, shard in saved["shards"].items()}
-        return Checkpoint(saved["since"], shards)
+        return Checkpoint(saved["since"], {shard_id: _shard(shard) for shard_id, shard in saved["shards"].items()})
 
     def _retain(self, paths: set[Path]) -> None:
         for path in self._folder.glob(f"*{SUFFIX}"):
             if path not in paths:
                 path.unlink()
+
+
+def _shard(saved: dict[str, Any]) -> ShardCheckpoint:
+    """A shard's checkpoint; one of an earlier version has neither retries nor a window."""
+    retries = {first: Retry(**retry) for first, retry in saved.get("retries", {}).items()}
+    window = saved.get("window")
+    return ShardCheckpoint(saved["after"], saved["drained"], retries, WindowState(**window) if window else None)
 
 
 def claim(folder: Path) -> int:
@@ -63,15 +69,18 @@ def claim(folder: Path) -> int:
 
 
 class Heartbeat:
-    """`engine.json`: the process id, the time, and how each mapping fares. Absent until the engine works."""
+    """`engine.json`: the process id, the time, and of each mapping its health and LastProcessingResult.
+
+    It is absent until the engine works.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "engine.json"
         self._path.unlink(missing_ok=True)
 
-    def beat(self, results: dict[str, str]) -> None:
+    def beat(self, mappings: dict[str, str], results: dict[str, str]) -> None:
         """Write the file."""
-        sign = {"pid": os.getpid(), "at": time.time(), "mappings": results}
+        sign = {"pid": os.getpid(), "at": time.time(), "mappings": mappings, "results": results}
         replace(self._path, json.dumps(sign, indent=2) + "\n", durable=False)
 
 

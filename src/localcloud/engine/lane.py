@@ -5,6 +5,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from localcloud.engine.delivery import (
     PAYLOAD_BYTES,
@@ -17,10 +18,22 @@ from localcloud.engine.delivery import (
 )
 from localcloud.engine.invocation_record import InvocationRecord, invocation_record
 from localcloud.engine.mapping import Mapping
-from localcloud.engine.ports import Invocation, NotDeliveredError, NotInvokedError, World
+from localcloud.engine.ports import (
+    Invocation,
+    NotDeliveredError,
+    NotInvokedError,
+    Retry,
+    ShardCheckpoint,
+    World,
+)
 from localcloud.engine.record import Record, event
 from localcloud.engine.response import accepted
+from localcloud.engine.status import FUNCTION
 from localcloud.engine.tasks import unbroken
+from localcloud.engine.windows import Windows, has_state
+
+_JUST_AFTER = 0.001
+"""Seconds after a moment by which it is certainly over, whatever clocks round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +45,34 @@ class Place:
     retention: float
 
 
+@dataclass(frozen=True, slots=True)
+class ShardMemory:
+    """What of a shard outlives the engine; `changed` has it saved."""
+
+    checkpoint: ShardCheckpoint
+    changed: Callable[[], None]
+
+
 class Lane:
     """Forms batches of the records put into it and delivers each until it is processed or discarded."""
 
-    def __init__(self, world: World, place: Place, finish: Callable[[Iterable[Record]], None]) -> None:
+    def __init__(
+        self, world: World, place: Place, finish: Callable[[Iterable[Record]], None], memory: ShardMemory
+    ) -> None:
         self._world = world
         self._place = place
         self._mapping = place.mapping
         self._finish = finish
+        self._memory = memory
+        self._windows = Windows(place.mapping, place.shard_id, memory.checkpoint) if place.mapping.tumbling else None
         self._waiting: deque[Record] = deque()
         self._bytes = 0
         self._more = asyncio.Event()
+        self._read = -1
+        self._pending: list[Batch[Record]] = []  # the last one is next
+        self._window_is_full = False
+        self._shard_ended = False
+        self._ended = asyncio.Event()
 
     def put(self, record: Record) -> None:
         """Add the next record, in order."""
@@ -50,28 +80,76 @@ class Lane:
         self._bytes += len(record.body) + 1
         self._more.set()
 
+    def read_up_to(self, number: int) -> None:
+        """Note that all records of the shard up to a sequence number were read, whichever lane got them."""
+        self._read = number
+        self._more.set()
+
+    async def end(self) -> None:
+        """Close what is open, once the shard has ended and every record of it is done."""
+        if self._windows:
+            self._shard_ended = True
+            self._more.set()
+            await self._ended.wait()
+
     async def run(self) -> None:
         """Deliver batches until cancelled."""
         while True:
-            opened = asyncio.get_running_loop().time()
-            batches = [Batch(await self._gather(opened))]
-            while batches:
-                batches += reversed(await self._deliver(batches.pop()))
+            batch = await self._gather(asyncio.get_running_loop().time())
+            if batch is None:
+                await self._close_window(early=False)
+                continue
+            self._pending = [batch]
+            while self._pending:
+                await asyncio.sleep(await self._deliver(self._pending[-1]))
+                if self._window_is_full:
+                    await self._close_window(early=True)
 
-    async def _gather(self, opened: float) -> list[Record]:
-        """Wait for the next batch, which BatchSize, the batching window or 6 MB ends, whichever comes first.
+    async def _gather(self, opened: float) -> Batch[Record] | None:
+        """Wait for the next batch; None when the open tumbling window ends before it."""
+        while not self._waiting:
+            if self._shard_ended:
+                if self._windows and self._windows.is_open:
+                    return None
+                self._ended.set()
+            closes_at = self._windows.closes_at() if self._windows else None
+            until = None if closes_at is None else asyncio.get_running_loop().time() + closes_at - self._world.now()
+            if not await self._one_more(until) and not self._waiting:
+                return None
+        if self._windows and not self._windows.holds(self._waiting[0]):
+            return None
+        return await self._retried() or Batch(await self._next_records(opened))
+
+    async def _retried(self) -> Batch[Record] | None:
+        """Return the batch that an engine before this one was retrying, with its count; None when there is none."""
+        retry = self._memory.checkpoint.retries.get(self._waiting[0].sequence)
+        if retry is None or retry.count > self._mapping.batch_size:
+            return None
+        while self._read < int(retry.last):
+            await self._one_more(until=None)
+        count = sum(record.number <= int(retry.last) for record in self._waiting)
+        return Batch(self._take(count), retry.invokes)
+
+    async def _next_records(self, opened: float) -> list[Record]:
+        """Wait until BatchSize, the batching window or 6 MB ends the batch, whichever comes first.
 
         Windows follow one another from `opened`, when the previous invocation completed; one that stays empty
         invokes nothing.
         """
-        while not self._waiting:
-            await self._one_more(until=None)
         if window := self._mapping.window:
             elapsed = asyncio.get_running_loop().time() - opened
             closes = opened + (elapsed // window + 1) * window
             while not self._full() and await self._one_more(closes):
                 pass
-        count = batch_length((len(record.body) for record in self._waiting), self._mapping.batch_size)
+        leading: Iterable[Record] = self._waiting
+        overhead = 0
+        if self._windows:
+            start = self._windows.start_of(self._waiting[0])
+            leading = takewhile(lambda record: self._windows and self._windows.start_of(record) == start, self._waiting)
+            overhead = self._windows.overhead()
+        return self._take(batch_length((len(record.body) for record in leading), self._mapping.batch_size, overhead))
+
+    def _take(self, count: int) -> list[Record]:
         batch = [self._waiting.popleft() for _ in range(count)]
         self._bytes -= sum(len(record.body) + 1 for record in batch)
         return batch
@@ -89,47 +167,104 @@ class Lane:
             return False
         return True
 
-    async def _deliver(self, batch: Batch[Record]) -> Sequence[Batch[Record]]:
-        """Take one step with a batch; return the batches that remain to be delivered, in order."""
-        oldest = self._world.now() - min(self._mapping.max_age or math.inf, self._place.retention)
-        expired, batch = expire(batch, oldest)
+    async def _deliver(self, batch: Batch[Record]) -> float:
+        """Take one step with the next batch; return for how many seconds to wait then."""
+        expired, rest = expire(batch, self._world.now() - self._longest_age())
         if expired.records:
             await self._discard(expired, None)
-            return [batch] if batch.records else []
+            self._settle(batch, [rest] if rest.records else [])
+            return 0
         try:
             invocation, outcome = await unbroken(self._invoke(batch))
         except NotInvokedError as error:
-            self._problem("function", str(error))
-            batch = replace(batch, refusals=batch.refusals + 1)
-            await asyncio.sleep(backoff(batch.refusals))
-            return [batch]
+            self._problem(FUNCTION, str(error))
+            self._pending[-1] = replace(batch, refusals=batch.refusals + 1)
+            return self._pause(batch, batch.refusals + 1)
         if outcome.discarded:
             await self._discard(outcome.discarded, invocation)
+            self._settle(batch, [])
         elif outcome.next and outcome.next[0].invokes:
-            await asyncio.sleep(backoff(outcome.next[0].invokes))
-        return outcome.next
+            return self._pause(outcome.next[0], outcome.next[0].invokes)
+        return 0
+
+    def _settle(self, batch: Batch[Record], remaining: Sequence[Batch[Record]]) -> None:
+        """Put what remains of the next batch in its place, and have retry counts outlive the engine."""
+        self._pending.pop()
+        self._pending += reversed(remaining)
+        retries = self._memory.checkpoint.retries
+        before = dict(retries)
+        retries.pop(batch.records[0].sequence, None)
+        for each in self._pending:
+            if each.invokes or len(self._pending) > 1:
+                records = each.records
+                retries[records[0].sequence] = Retry(records[-1].sequence, len(records), each.invokes)
+        if retries != before:
+            self._memory.changed()
+
+    def _longest_age(self) -> float:
+        return min(self._mapping.max_age or math.inf, self._place.retention)
+
+    def _pause(self, batch: Batch[Record], failures: int) -> float:
+        """Return how long to wait after a failure: not beyond the moment when the first record expires."""
+        left = batch.records[0].arrived + self._longest_age() - self._world.now()
+        return min(backoff(failures), max(0, left) + _JUST_AFTER)
+
+    async def _close_window(self, *, early: bool) -> None:
+        """Have the function process the state of the open window, until it succeeds."""
+        self._window_is_full = False
+        failures = 0
+        while not await unbroken(self._invoke_finally(early=early)):
+            failures += 1
+            await asyncio.sleep(backoff(failures))
+
+    async def _invoke_finally(self, *, early: bool) -> bool:
+        assert self._windows is not None, "only tumbling windows close"  # noqa: S101
+        try:
+            payload = self._windows.event([], early=early)
+            invocation = await self._world.invoker.invoke(self._mapping.function_arn, payload)
+        except NotInvokedError as error:
+            self._problem(FUNCTION, str(error))
+            return False
+        self._world.status.invoked(self._mapping.uuid, failed=invocation.error is not None)
+        if invocation.error:
+            self._problem(FUNCTION, f"function failed at the end of a window: {invocation.error}")
+            return False
+        self._world.status.well(self._mapping.uuid, self._where(FUNCTION))
+        self._windows.close()
+        self._memory.changed()
+        return True
 
     async def _invoke(self, batch: Batch[Record]) -> tuple[Invocation, Outcome[Record]]:
         count, last = len(batch.records), batch.records[-1]
         self._count("InvokedEventCount", count)
         try:
-            payload = event(record.body for record in batch.records)
+            payload = (
+                self._windows.event(batch.records) if self._windows else event(record.body for record in batch.records)
+            )
             invocation = await self._world.invoker.invoke(self._mapping.function_arn, payload)
         except NotInvokedError:
             self._count("FailedInvokeEventCount", count)
+            self._world.status.invoked(self._mapping.uuid, failed=True)
             raise
+        self._world.status.invoked(self._mapping.uuid, failed=invocation.error is not None)
         taken = self._accepted(invocation, batch)
+        if taken and self._windows:
+            self._window_is_full = not self._windows.keep(batch.records[0], invocation.payload)
         if taken == count:
-            self._world.status.well(self._mapping.uuid, self._where("function"))
+            self._world.status.well(self._mapping.uuid, self._where(FUNCTION))
         else:
             self._count("FailedInvokeEventCount", count - (taken or 0))
-            self._problem("function", f"function failed: {invocation.error or 'batch item failures'}")
+            self._problem(FUNCTION, f"function failed: {invocation.error or 'batch item failures'}")
         self._world.metrics.add(self._mapping, "IteratorAge", max(0, self._world.now() - last.arrived) * 1000)
         outcome = after_invocation(batch, taken, bisect=self._mapping.bisect, max_retries=self._mapping.max_retries)
         self._finish(outcome.processed)
+        if not outcome.discarded:
+            self._settle(batch, outcome.next)
         return invocation, outcome
 
     def _accepted(self, invocation: Invocation, batch: Batch[Record]) -> int | None:
+        if self._windows and not has_state(invocation.payload):
+            return None
         if self._mapping.partial_responses:
             return accepted(invocation.payload, invocation.error, [record.sequence for record in batch.records])
         return None if invocation.error else len(batch.records)

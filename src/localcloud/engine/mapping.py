@@ -1,10 +1,11 @@
 """An event source mapping of a stream, checked and typed."""
 
-import json
 from collections.abc import Mapping as Config
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from localcloud.engine import filters
 
 
 class MappingError(ValueError):
@@ -24,6 +25,7 @@ class Mapping:
     batch_size: int = 100
     window: float = 0
     lanes: int = 1
+    tumbling: int = 0
     max_retries: int | None = None
     max_age: int | None = None
     bisect: bool = False
@@ -48,6 +50,7 @@ _RANGES = {
     "BatchSize": range(1, 10_001),
     "MaximumBatchingWindowInSeconds": range(301),
     "ParallelizationFactor": range(1, 11),
+    "TumblingWindowInSeconds": range(901),
     "MaximumRetryAttempts": range(-1, 10_001),
     "MaximumRecordAgeInSeconds": (-1, *range(60, 604_801)),
 }
@@ -69,10 +72,6 @@ def parse(config: Config[str, Any]) -> Mapping:
         for name, allowed in _RANGES.items()
         if name in config and config[name] not in allowed
     ]
-    if config.get("TumblingWindowInSeconds"):
-        problems.append("tumbling windows are not supported by the local cloud")
-    if "/consumer/" in config["EventSourceArn"]:
-        problems.append("enhanced fan-out is not supported by the local cloud")
     on_failure = config.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
     if on_failure and on_failure.split(":")[2:3] not in (["sqs"], ["sns"], ["s3"]):
         problems.append(f"the destination {on_failure} is not a queue, a topic or a bucket")
@@ -84,8 +83,10 @@ def parse(config: Config[str, Any]) -> Mapping:
         problems.append("AT_TIMESTAMP needs StartingPositionTimestamp")
     if position == "AT_TIMESTAMP" and ":dynamodb:" in config["EventSourceArn"]:
         problems.append("DynamoDB Streams have no AT_TIMESTAMP")
-    filters = tuple(rule["Pattern"] for rule in (config.get("FilterCriteria") or {}).get("Filters", []))
-    problems += [f"the filter pattern {pattern} is not a JSON object" for pattern in filters if not _is_object(pattern)]
+    patterns = tuple(rule["Pattern"] for rule in (config.get("FilterCriteria") or {}).get("Filters", []))
+    problems += [
+        f"the filter pattern {pattern} is not valid: {why}" for pattern in patterns if (why := _fault(pattern))
+    ]
     if problems:
         raise MappingError("; ".join(problems))
 
@@ -98,12 +99,14 @@ def parse(config: Config[str, Any]) -> Mapping:
         enabled=config["State"] not in ("Disabled", "Disabling", "Deleting"),
         batch_size=config.get("BatchSize", 100),
         window=config.get("MaximumBatchingWindowInSeconds", 0),
-        lanes=config.get("ParallelizationFactor", 1),
+        # The state of a tumbling window is one for the shard, so its batches follow one another: our choice.
+        lanes=1 if config.get("TumblingWindowInSeconds") else config.get("ParallelizationFactor", 1),
+        tumbling=config.get("TumblingWindowInSeconds", 0),
         max_retries=_limit(config.get("MaximumRetryAttempts", -1)),
         max_age=_limit(config.get("MaximumRecordAgeInSeconds", -1)),
         bisect=config.get("BisectBatchOnFunctionError", False),
         partial_responses="ReportBatchItemFailures" in config.get("FunctionResponseTypes", []),
-        filters=filters,
+        filters=patterns,
         on_failure=on_failure,
         counts_events="EventCount" in config.get("MetricsConfig", {}).get("Metrics", []),
         last_modified=config["LastModified"].timestamp(),
@@ -114,8 +117,9 @@ def _limit(value: int) -> int | None:
     return None if value == -1 else value
 
 
-def _is_object(text: str) -> bool:
+def _fault(pattern: str) -> str:
     try:
-        return isinstance(json.loads(text), dict)
-    except ValueError:
-        return False
+        filters.parse(pattern)
+    except filters.FilterError as error:
+        return str(error)
+    return ""

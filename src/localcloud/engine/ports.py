@@ -73,7 +73,13 @@ class Source(Protocol):
         """An iterator at the position. Raises TrimmedError when the stream no longer has it."""
 
     async def read(self, shard_id: str, iterator: str, limit: int) -> Page:
-        """At most `limit` records of the shard from the iterator on. Raises ExpiredIteratorError."""
+        """At most `limit` records of the shard from the iterator on. Raises ExpiredIteratorError.
+
+        A consumer of enhanced fan-out gets as many as are pushed.
+        """
+
+    async def close(self) -> None:
+        """Release what is held open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +106,34 @@ class Destinations(Protocol):
         """Send the invocation record to the mapping's destination, as its function. Raises NotDeliveredError."""
 
 
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A batch under retry: its last sequence number, how many records it has, and how often it was invoked."""
+
+    last: str
+    count: int
+    invokes: int
+
+
+@dataclass(frozen=True, slots=True)
+class WindowState:
+    """An open tumbling window: when it began, in seconds since the epoch, and what the function keeps of it."""
+
+    start: int
+    state: Any
+
+
 @dataclass(slots=True)
 class ShardCheckpoint:
-    """The last sequence number before which all is done, and whether the shard is closed and done with."""
+    """The last sequence number before which all is done, and whether the shard is closed and done with.
+
+    `retries` are by the first sequence number of the batch.
+    """
 
     after: str | None = None
     drained: bool = False
+    retries: dict[str, Retry] = field(default_factory=dict)
+    window: WindowState | None = None
 
 
 @dataclass(slots=True)
@@ -137,13 +165,16 @@ class Metrics(Protocol):
 
 
 class Status(Protocol):
-    """Tells people how mappings fare."""
+    """Reports mapping health to people."""
 
     def problem(self, mapping: str, where: str, what: str) -> None:
         """Something is wrong and goes on being tried. Said again, it is not news."""
 
     def well(self, mapping: str, where: str) -> None:
         """What was wrong there no longer is."""
+
+    def invoked(self, mapping: str, *, failed: bool) -> None:
+        """The function was called, or could not be; `failed` when that, or the function, ended in an error."""
 
     def lost(self, mapping: str, what: str) -> None:
         """Records were discarded, and no destination has them."""

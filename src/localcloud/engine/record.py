@@ -4,8 +4,10 @@ import base64
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
+
+from localcloud.engine import filters
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def accepts(patterns: Sequence[str], body: bytes) -> bool:
         return True
     record = json.loads(body)
     seen = {**record, **_kinesis_fields(record["kinesis"])} if "kinesis" in record else record
-    return any(_pattern(pattern).matches_event(seen) for pattern in patterns)
+    return any(filters.matches(_pattern(pattern), seen) for pattern in patterns)
 
 
 def _kinesis_fields(fields: dict[str, Any]) -> dict[str, Any]:
@@ -66,9 +68,6 @@ def _kinesis_fields(fields: dict[str, Any]) -> dict[str, Any]:
         return {**fields, "data": text}
 
 
-@cache
-def _pattern(pattern: str) -> Any:
-    # Imported when a mapping first asks for it: moto's events take two seconds to load.
-    from moto.events.models import EventPattern
-
-    return EventPattern(pattern, json.loads(pattern))
+@lru_cache(maxsize=256)
+def _pattern(text: str) -> filters.Pattern:
+    return filters.parse(text)

@@ -3,7 +3,7 @@
 import asyncio
 from functools import partial
 
-from localcloud.engine.lane import Place
+from localcloud.engine.lane import Place, ShardMemory
 from localcloud.engine.mapping import Mapping
 from localcloud.engine.ports import Checkpoint, Listing, Position, Shard, ShardCheckpoint, SourceError, World
 from localcloud.engine.progress import Progress
@@ -42,6 +42,7 @@ class MappingRunner:
                 self._reap(checkpoint)
         finally:
             await end([*self._shards.values(), keeper])
+            await self._source.close()
             await self._world.checkpoints.save(self._mapping.uuid, checkpoint)
 
     async def _keep(self, checkpoint: Checkpoint) -> None:
@@ -76,11 +77,14 @@ class MappingRunner:
                 self._source,
                 Position(state.after, checkpoint.since),
                 Progress(partial(self._advance, state)),
+                ShardMemory(state, self._dirty.set),
             )
             self._shards[shard.id] = asyncio.ensure_future(reader.run())
 
     def _advance(self, state: ShardCheckpoint, after: str) -> None:
         state.after = after
+        for first in [first for first in state.retries if int(first) <= int(after)]:
+            del state.retries[first]
         self._dirty.set()
 
     def _reap(self, checkpoint: Checkpoint) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import zlib
 
 from localcloud.engine.delivery import PAYLOAD_BYTES
-from localcloud.engine.lane import Lane, Place
+from localcloud.engine.lane import Lane, Place, ShardMemory
 from localcloud.engine.ports import (
     ExpiredIteratorError,
     Page,
@@ -22,7 +22,15 @@ from localcloud.engine.tasks import end
 class ShardReader:
     """Reads a shard from a position to its end, as fast as its lanes deliver."""
 
-    def __init__(self, world: World, place: Place, source: Source, position: Position, progress: Progress) -> None:
+    def __init__(
+        self,
+        world: World,
+        place: Place,
+        source: Source,
+        position: Position,
+        progress: Progress,
+        memory: ShardMemory,
+    ) -> None:
         self._world = world
         self._place = place
         self._mapping = place.mapping
@@ -31,7 +39,7 @@ class ShardReader:
         self._progress = progress
         self._last = int(position.after or -1)
         self._since = position.since or 0
-        self._lanes = [Lane(world, place, progress.done) for _ in range(self._mapping.lanes)]
+        self._lanes = [Lane(world, place, progress.done, memory) for _ in range(self._mapping.lanes)]
 
     async def run(self) -> None:
         """Return when the shard is closed and every record of it is done with."""
@@ -69,7 +77,10 @@ class ShardReader:
                 self._take(page)
                 iterator = page.next
                 if iterator is None:
-                    return await self._progress.settled()
+                    await self._progress.settled()
+                    for lane in self._lanes:
+                        await lane.end()
+                    return
                 await asyncio.sleep(0 if page.behind else pace.busy_shard if page.records else pace.idle_shard)
 
     def _take(self, page: Page) -> None:
@@ -84,6 +95,8 @@ class ShardReader:
         if page.records:
             self._last = page.records[-1].number
             self._position = Position(after=page.records[-1].sequence)
+            for lane in self._lanes:
+                lane.read_up_to(self._last)
         self._progress.done(filtered)
         if self._mapping.counts_events and fresh:
             self._world.metrics.add(self._mapping, "PolledEventCount", len(fresh))

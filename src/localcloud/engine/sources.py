@@ -6,14 +6,15 @@ https://docs.aws.amazon.com/lambda/latest/dg/with-ddb-example.html
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from localcloud.engine.aws import FunctionRights, Service, Threads, source_errors
+from localcloud.engine.aws import Threads, source_errors
 from localcloud.engine.mapping import Mapping
 from localcloud.engine.ports import Listing, Page, Position, Shard, Source
 from localcloud.engine.record import Record
+from localcloud.engine.rights import FunctionRights, Service
 
 T = TypeVar("T")
 
@@ -22,6 +23,8 @@ _HOUR = 3600.0
 
 def source(rights: FunctionRights, threads: Threads, mapping: Mapping) -> Source:
     """The mapping's stream."""
+    if "/consumer/" in mapping.source_arn:
+        return ConsumerSource(rights, threads, mapping)
     kinds = {"kinesis": KinesisSource, "dynamodb": DynamoDBSource}
     return kinds[mapping.service](rights, threads, mapping)
 
@@ -35,7 +38,7 @@ class _BotoSource:
         self._rights = rights
         self._threads = threads
         self._mapping = mapping
-        self._arn = mapping.source_arn
+        self._arn = mapping.source_arn.partition("/consumer/")[0]
         self._region = mapping.source_arn.split(":")[3]
 
     async def shards(self) -> Listing:
@@ -49,6 +52,9 @@ class _BotoSource:
     async def read(self, shard_id: str, iterator: str, limit: int) -> Page:
         """A page of records."""
         return await self._call(self._read, shard_id, iterator, limit)
+
+    async def close(self) -> None:
+        """Nothing is held open between calls."""
 
     async def _call(self, call: Callable[..., T], *args: Any) -> T:
         return await self._threads.run(self._with_client, call, *args)
@@ -120,9 +126,67 @@ class KinesisSource(_BotoSource):
             "eventName": "aws:kinesis:record",
             "invokeIdentityArn": self._rights.role(self._mapping.function_arn),
             "awsRegion": self._region,
-            "eventSourceARN": self._arn,
+            "eventSourceARN": self._mapping.source_arn,
         }
         return Record(sequence, record["PartitionKey"], arrived, json.dumps(body).encode())
+
+
+class ConsumerSource(KinesisSource):
+    """A Kinesis stream, pushed to a consumer of enhanced fan-out: one subscription for each shard.
+
+    A subscription lasts five minutes, and a second one within five seconds is refused; the reader then tries again:
+    https://docs.aws.amazon.com/kinesis/latest/APIReference/API_SubscribeToShard.html. An iterator is the position from
+    which to subscribe. Each subscription waits in a thread of its own.
+    """
+
+    def __init__(self, rights: FunctionRights, threads: Threads, mapping: Mapping) -> None:
+        super().__init__(rights, threads, mapping)
+        self._waiting = Threads(256, "subscribe")
+        self._subscriptions: dict[str, tuple[str, Any, Iterator[Any]]] = {}
+
+    async def read(self, shard_id: str, iterator: str, limit: int) -> Page:  # noqa: ARG002
+        """The records that the next event of the subscription brings, however many."""
+        return await self._waiting.run(self._with_client, self._next_event, shard_id, iterator)
+
+    async def close(self) -> None:
+        """End the subscriptions."""
+        for _, stream, _ in self._subscriptions.values():
+            stream.close()
+        self._waiting.end()
+
+    def _iterator(self, client: Any, shard_id: str, position: Position) -> str:  # noqa: ARG002
+        where: dict[str, Any] = {"Type": "TRIM_HORIZON"}
+        if position.after:
+            where = {"Type": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": position.after}
+        elif position.since:
+            where = {"Type": "AT_TIMESTAMP", "Timestamp": position.since}
+        return json.dumps(where)
+
+    def _next_event(self, client: Any, shard_id: str, iterator: str) -> Page:
+        known, stream, events = self._subscriptions.pop(shard_id, ("", None, iter(())))
+        if known != iterator:
+            if stream is not None:
+                stream.close()
+            where = json.loads(iterator)
+            if "Timestamp" in where:
+                where["Timestamp"] = datetime.fromtimestamp(where["Timestamp"], UTC)
+            answer = client.subscribe_to_shard(
+                ConsumerARN=self._mapping.source_arn, ShardId=shard_id, StartingPosition=where
+            )
+            stream = answer["EventStream"]
+            events = iter(stream)
+        event = next(events, None)
+        if event is None:  # the five minutes are over
+            stream.close()
+            return Page([], iterator, behind=True)
+        found = event["SubscribeToShardEvent"]
+        records = [self._record(shard_id, record) for record in found["Records"]]
+        if found.get("ChildShards"):
+            stream.close()
+            return Page(records, None)
+        following = self._iterator(client, shard_id, Position(after=records[-1].sequence)) if records else iterator
+        self._subscriptions[shard_id] = following, stream, events
+        return Page(records, following, behind=True)
 
 
 class DynamoDBSource(_BotoSource):

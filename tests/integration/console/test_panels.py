@@ -13,9 +13,9 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from handlers.shared.parking import parked_document, parked_key
+from tests.acceptance.players import delivered_records
 from tests.integration.console.conftest import Console, Visit
 from tests.integration.deployment import System
-from tests.integration.test_exactness import delivered_records
 from tests.waiting import eventually
 
 PROCESS, AGGREGATE = "ProcessKinesisRecords", "AggregateScoresByUser"
@@ -109,6 +109,7 @@ def test_a_mapping_that_is_disabled_is_seen_at_a_glance(system: System, console:
         )
         expect(page.locator(f"#node-{PROCESS}")).to_have_attribute("data-how", "bad")
     finally:
+        eventually(lambda: functions.get_event_source_mapping(UUID=mapping)["State"] == "Disabled", "it is disabled")
         functions.update_event_source_mapping(UUID=mapping, Enabled=True)
     expect(page.locator("#verdict")).not_to_have_text("■ Blocked")
     expect(page.locator(f"#node-{PROCESS}")).to_have_attribute("data-how", "good")

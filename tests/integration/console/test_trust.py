@@ -12,6 +12,7 @@ from flask import Flask, Response, jsonify, request
 from playwright.sync_api import Page, expect
 
 from scripts.console.session import Session
+from tests.acceptance.test_system import total
 from tests.integration.console.conftest import (
     CODE,
     Console,
@@ -23,7 +24,6 @@ from tests.integration.console.conftest import (
     shared_session,
 )
 from tests.integration.deployment import System
-from tests.integration.test_system import total
 from tests.waiting import eventually, free_port
 
 ACCOUNT = "123456789012"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from handlers.aggregate_scores_by_user.counting import ENTRY_DAMAGED, TOO_OLD
-from handlers.aggregate_scores_by_user.ledger import DAMAGED, Entry, Transaction
+from handlers.aggregate_scores_by_user.ledger import DAMAGED, Entry, Transaction, UncountableError
 from handlers.shared.errors import RefusedError, RetryableError
 from handlers.shared.lambda_types import DynamoDBRecord
 from tests.fakes.invocation import Function, InMemoryParking
@@ -135,6 +135,58 @@ def test_a_redelivered_batch_changes_nothing(function: Function, ledger: InMemor
     assert ledger.totals == totals == {"bob": (Decimal(5), 1)}
 
 
+def test_a_redelivered_batch_of_inserts_pays_for_one_failed_transaction_and_reads_the_rest(
+    function: Function, ledger: InMemoryLedger
+) -> None:
+    batch = [insert(i, i, "ann", "1") for i in range(1, 496)]
+    function.invoke(batch)
+    totals, written = dict(ledger.totals), ledger.write_units
+
+    assert function.invoke(batch) == DONE
+
+    assert (ledger.write_units - written, ledger.read_units) == (2 * 100, 4 * 99)
+    assert ledger.totals == totals == {"ann": (Decimal(495), 495)}
+
+
+def test_new_inserts_behind_a_redelivered_one_are_read_and_then_counted(
+    function: Function, ledger: InMemoryLedger
+) -> None:
+    function.invoke([insert(1, 1, "ann", "1")])
+
+    assert function.invoke([insert(i, i, "ann", "1") for i in range(1, 300)]) == DONE
+
+    assert ledger.totals == {"ann": (Decimal(299), 299)}
+    assert ledger.requests == 1 + 5, "one failed, then what is left of its records, and three full ones"
+    assert ledger.read_units == 299 - 99
+
+
+def test_an_update_that_another_copy_was_faster_with_says_nothing_of_inserts(
+    function: Function, ledger: InMemoryLedger
+) -> None:
+    function.invoke([insert(1, 1, "ann", "1")])
+    newer = Entry(f"{LABEL}#{3:0>40}", "ann", Decimal(1))
+    ledger.before = lambda _: ledger.entries.update({"1": newer})
+
+    assert function.invoke([modify(1, 2, "ann", "2"), *(insert(i, i, "ann", "1") for i in range(4, 200))]) == DONE
+
+    assert ledger.read_units == 1
+    assert ledger.totals == {"ann": (Decimal(197), 197)}
+
+
+def test_inserts_that_cannot_be_read_after_all_are_reported(function: Function, ledger: InMemoryLedger) -> None:
+    batch = [insert(i, i, "ann", "1") for i in range(1, 200)]
+    function.invoke(batch)
+
+    def refuse() -> None:
+        raise RefusedError("AccessDeniedException")
+
+    ledger.before_read = refuse
+    response = function.invoke(batch)
+
+    assert response["batchItemFailures"]
+    assert ledger.totals == {"ann": (Decimal(199), 199)}
+
+
 def test_a_batch_cut_differently_counts_only_what_is_new(function: Function, ledger: InMemoryLedger) -> None:
     batch = [insert(i, i, "ann", "1") for i in range(1, 200)]
     function.invoke(batch[:70])
@@ -238,6 +290,17 @@ def test_a_missing_grant_fails_the_batch_at_once_and_parks_nothing(
     assert "AccessDeniedException" in function.log.getvalue()
 
 
+def test_no_transaction_of_a_user_begins_after_one_that_was_given_up(
+    function: Function, ledger: InMemoryLedger
+) -> None:
+    ledger.before = failing(RefusedError("AccessDeniedException: no"), lambda _: True)
+
+    response = function.invoke([insert(record_id, record_id, "ann", "1") for record_id in range(1, 251)])
+
+    assert response == failed(1)
+    assert json.loads(function.log.getvalue().splitlines()[-1])["Transactions"] == 1
+
+
 def test_poison_is_parked_whole_and_the_rest_of_its_batch_is_counted(
     function: Function, ledger: InMemoryLedger, parking: InMemoryParking
 ) -> None:
@@ -310,6 +373,8 @@ def test_poison_that_cannot_be_parked_is_reported_though_the_rest_is_counted(
 
     assert response == failed(2)
     assert ledger.totals == {"ann": (Decimal(2), 2)}
+    summary = json.loads(function.log.getvalue().splitlines()[-1])
+    assert (summary["Parked"], summary["Failed"]) == (0, 1)
 
 
 @pytest.mark.parametrize("body", [None, {}, "text"])
@@ -349,6 +414,20 @@ def test_an_update_that_overflows_takes_back_the_old_score_and_counts_on_a_later
     assert ledger.totals == {"ann": (Decimal(LARGEST), 1)}
 
 
+def test_an_entry_that_cannot_be_stored_is_parked_and_the_rest_of_its_transaction_is_counted(
+    function: Function, ledger: InMemoryLedger, parking: InMemoryParking
+) -> None:
+    refused = UncountableError("Item size has exceeded the maximum allowed size", record_ids=["2"])
+    ledger.before = failing(refused, lambda transaction: any(put.entry.score == 5 for put in transaction.puts))
+
+    assert function.invoke([insert(1, 1, "ann", "3"), insert(2, 2, "ann", "5"), insert(3, 3, "bob", "7")]) == DONE
+
+    assert ledger.totals == {"ann": (Decimal(3), 1), "bob": (Decimal(7), 1)}
+    assert ledger.entries["2"].username is None
+    assert [json.loads(document)["reason"] for document in parking.documents.values()] == [str(refused)]
+    assert ledger.requests == 2, "the record at fault is known: one for its withdrawal, one for all others"
+
+
 def test_scores_too_far_apart_to_add_up_are_tried_one_by_one(
     function: Function, ledger: InMemoryLedger, parking: InMemoryParking
 ) -> None:
@@ -385,6 +464,7 @@ def test_an_update_whose_difference_has_too_many_digits_is_counted(
     assert ledger.totals == {"ann": (Decimal("1E-100"), 1), "bob": (Decimal(1), 1)}
     assert parking.documents == {}
     if not lost:
+        assert json.loads(function.log.getvalue().splitlines()[-1])["Applied"] == 2
         assert ledger.requests == requests + 3, "one for bob, and two for ann"
 
 
@@ -571,7 +651,7 @@ def test_the_summary_of_a_batch_is_one_line_that_is_its_metrics_too(function: Fu
     assert units == {**dict.fromkeys(counts, "Count"), "Latency": "Milliseconds"}
 
 
-@pytest.mark.parametrize("at", [None, "now", float("nan"), -1.0, 1e300])
+@pytest.mark.parametrize("at", [None, "now", float("nan"), -1.0, 1e12, 1e300])
 def test_a_batch_of_unknown_age_has_no_latency(at: Any, function: Function) -> None:
     record = stream_record("REMOVE", 1, 1, ApproximateCreationDateTime=at)
 

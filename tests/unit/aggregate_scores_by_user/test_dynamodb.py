@@ -202,6 +202,13 @@ def test_a_read_that_is_refused_is_sorted_as_any_call(ledger: DynamoDBLedger, st
         ledger.read(["1"])
 
 
+def test_an_entry_is_found_however_dynamodb_spells_its_key(ledger: DynamoDBLedger, stubber: Stubber) -> None:
+    item = {"RecordID": {"N": "1.2E+3"}, "Version": {"S": "v"}, "ExpiresAt": {"N": "1"}}
+    stubber.add_response("batch_get_item", {"Responses": {"ledger": [item]}, "UnprocessedKeys": {}})
+
+    assert ledger.read(["1200"]) == {"1200": Entry("v", None, Decimal(0))}
+
+
 ENTRY = {"RecordID": {"N": "1"}, "Version": {"S": "v"}, "Username": {"S": "ann"}, "Score": {"N": "1"}}
 
 

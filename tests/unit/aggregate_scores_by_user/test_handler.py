@@ -20,8 +20,11 @@ class Context:
     aws_request_id = "request"
     function_name = "AggregateScoresByUser"
 
+    def __init__(self, remaining_ms: int = 60_000) -> None:
+        self._remaining_ms = remaining_ms
+
     def get_remaining_time_in_millis(self) -> int:
-        return 60_000
+        return self._remaining_ms
 
 
 @pytest.fixture
@@ -86,6 +89,17 @@ def test_a_tombstone_lives_for_45_days(stores: None) -> None:
 
     (tombstone,) = boto3.resource("dynamodb").Table("ledger").scan()["Items"]
     assert now + lifetime - 1 <= int(str(tombstone["ExpiresAt"])) <= time.time() + lifetime
+
+
+@pytest.mark.parametrize(("remaining_ms", "failed"), [(4_900, [{"itemIdentifier": "1"}]), (5_100, [])])
+def test_no_call_begins_in_the_last_seconds_of_an_invocation(
+    remaining_ms: int, failed: list[dict[str, str]], stores: None
+) -> None:
+    change = insert(1, 1, "ann", "1", ApproximateCreationDateTime=time.time())
+
+    assert module.handler({"Records": [change]}, Context(remaining_ms)) == {"batchItemFailures": failed}
+
+    assert bool(failed) == (not boto3.resource("dynamodb").Table("totals").scan()["Items"])
 
 
 @pytest.mark.parametrize("event", [{"key1": "value1"}, {"Records": None}, {"Records": "text"}, [], None, "text"])

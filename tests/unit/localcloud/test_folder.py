@@ -57,7 +57,7 @@ def test_a_second_engine_does_not_start_in_the_same_folder(tmp_path: Path) -> No
 
 
 def test_a_heartbeat_of_an_earlier_engine_does_not_stand(tmp_path: Path) -> None:
-    Heartbeat(tmp_path).beat({"u": "OK"})
+    Heartbeat(tmp_path).beat({"u": "OK"}, {"u": "No records processed"})
 
     assert json.loads((tmp_path / "engine.json").read_text())["pid"] == os.getpid()
     Heartbeat(tmp_path)

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from handlers.shared.parking import parked_document
-from localcloud.engine.aws import AwsDestinations, FunctionRights, Threads
+from localcloud.engine.aws import AwsDestinations, Threads
 from localcloud.engine.delivery import Batch
 from localcloud.engine.invocation_record import (
     InvocationRecord,
@@ -28,6 +28,7 @@ from localcloud.engine.invocation_record import (
 from localcloud.engine.mapping import Mapping
 from localcloud.engine.ports import Invocation
 from localcloud.engine.record import Record
+from localcloud.engine.rights import FunctionRights
 from tests.fakes import discarded
 from tests.fakes.discarded import dynamodb_invocation_record, kinesis_invocation_record
 

@@ -41,14 +41,14 @@ def test_when_a_mapping_was_changed_is_not_a_change() -> None:
 
 
 def test_every_problem_is_told_at_once() -> None:
-    wrong = {"BatchSize": 0, "MaximumRecordAgeInSeconds": 59, "TumblingWindowInSeconds": 30}
+    wrong = {"BatchSize": 0, "MaximumRecordAgeInSeconds": 59, "TumblingWindowInSeconds": 901}
 
     with pytest.raises(MappingError) as error:
         parse({**CONFIG, **wrong})
 
     assert "BatchSize 0" in str(error.value)
     assert "MaximumRecordAgeInSeconds 59" in str(error.value)
-    assert "tumbling windows are not supported" in str(error.value)
+    assert "TumblingWindowInSeconds 901" in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -70,11 +70,11 @@ def test_what_aws_refuses_is_refused(wrong: dict[str, Any]) -> None:
         parse({**CONFIG, **wrong})
 
 
-def test_a_consumer_of_enhanced_fan_out_is_refused() -> None:
-    consumer = {"EventSourceArn": f"{CONFIG['EventSourceArn']}/consumer/c:1"}
+def test_batches_of_a_tumbling_window_follow_one_another() -> None:
+    """Our choice: the state is one for the shard."""
+    mapping = parse({**CONFIG, "TumblingWindowInSeconds": 30, "ParallelizationFactor": 10})
 
-    with pytest.raises(MappingError, match="enhanced fan-out"):
-        parse({**CONFIG, **consumer})
+    assert (mapping.tumbling, mapping.lanes) == (30, 1)
 
 
 def test_queues_are_not_ours() -> None:

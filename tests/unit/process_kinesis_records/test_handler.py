@@ -17,6 +17,7 @@ from handlers.process_kinesis_records.handler import handler
 from handlers.shared.environment import SettingsError
 from handlers.shared.lambda_types import KinesisEvent, LambdaContext
 from tests.property.strategies import nested
+from tests.unit.conftest import Context
 
 STREAM = "arn:aws:kinesis:us-east-1:123456789012:stream/Demo-Stream"
 EVENTS = Path(__file__).resolve().parents[3] / "scripts" / "traffic" / "events"
@@ -133,6 +134,7 @@ def test_without_a_table_to_store_in_score_events_are_only_logged(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """As Terraform deploys it with `ingest_scores = false`."""
     for name in "RECORDS_TABLE", "FAILURE_BUCKET", "STREAM_ARN":
         monkeypatch.delenv(name)
     for name, value in variables.items():
@@ -256,21 +258,15 @@ def test_score_events_reach_the_table_and_wrong_ones_the_bucket(
     assert (published["Namespace"], published["Dimensions"]) == ("GameScores", [["FunctionName"]])
 
 
-def test_score_events_are_only_logged_when_no_table_is_named_for_them(
-    stores: None, context: LambdaContext, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("remaining_ms", "failed"), [(4_900, [{"itemIdentifier": "0"}]), (5_100, [])])
+def test_no_call_begins_in_the_last_seconds_of_an_invocation(
+    remaining_ms: int, failed: list[dict[str, str]], stores: None
 ) -> None:
-    """As Terraform deploys it with `ingest_scores = false`."""
-    monkeypatch.delenv("RECORDS_TABLE")
-    event = '{"RecordID": 7, "Username": "jane", "Score": 1}'
+    event = payloads('{"RecordID": 7, "Username": "jane", "Score": 1}')
 
-    response = handler(payloads(event), context)
+    assert handler(event, Context(remaining_ms=remaining_ms)) == {"batchItemFailures": failed}
 
-    assert response == {"batchItemFailures": []}
-    assert boto3.client("dynamodb").scan(TableName="records")["Items"] == []
-    assert [line["message"] for line in logged(capsys)] == [
-        f"Decoded payload: {event}",
-        "Successfully processed 1 records.",
-    ]
+    assert bool(failed) == (not boto3.client("dynamodb").scan(TableName="records")["Items"])
 
 
 def test_the_first_record_that_is_not_stored_is_reported_and_all_are_logged(

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from handlers.process_kinesis_records.payload import Numeral, score_fields
+from handlers.process_kinesis_records.payload import Numeral, UndecodableError, decode, score_fields
 
 
 def test_numbers_stay_as_they_are_spelled() -> None:
@@ -37,3 +37,11 @@ def test_a_number_may_be_as_long_as_anyone_cares_to_make_it() -> None:
 
     assert fields is not None
     assert len(fields["RecordID"]) == 100_000
+
+
+@pytest.mark.parametrize("data", ["aGk=aGk=", "a!Gk=", "aG\nk=", "aGk=\n", "=aGk=", "aGk"])
+def test_data_is_decoded_as_a_whole_or_not_at_all(data: str) -> None:
+    assert decode("aGk=") == "hi"
+
+    with pytest.raises(UndecodableError, match="is not base64"):
+        decode(data)

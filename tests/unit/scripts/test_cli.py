@@ -27,3 +27,17 @@ def test_an_interrupt_while_a_command_is_still_importing_prints_nothing(command:
     )
 
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
+def test_a_wrong_value_is_named_by_the_variable_of_make() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts", "put-scores", "--n", "none"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": "src"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: Invalid value for N: ")

@@ -23,7 +23,7 @@ from botocore.exceptions import (
     ParamValidationError,
     ReadTimeoutError,
 )
-from botocore.loaders import Loader
+from botocore.loaders import Loader, create_loader
 from botocore.parsers import ResponseParserError
 
 from handlers.shared import aws
@@ -400,6 +400,7 @@ def doctored(monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping[str, Change]]
                 changes[name](found)
             return found, path
 
+        monkeypatch.setattr("botocore.session.create_loader", create_loader)  # or other tests would find it changed
         monkeypatch.setattr(Loader, "load_service_model", model)
         monkeypatch.setattr(Loader, "load_data_with_path", data)
 

@@ -1,4 +1,5 @@
-from decimal import Decimal
+from collections.abc import Callable
+from decimal import Decimal, Inexact
 
 import pytest
 from hypothesis import given
@@ -79,3 +80,11 @@ def test_a_number_has_one_spelling_without_an_exponent(number: str, spelling: st
 @given(storable, storable)
 def test_sums_and_differences_are_exact(one: Decimal, other: Decimal) -> None:
     assert decimals.subtract(decimals.add(one, other), other) == one
+
+
+@pytest.mark.parametrize("operation", [decimals.add, decimals.subtract])
+def test_what_would_be_rounded_is_an_error_instead(operation: Callable[[Decimal, Decimal], Decimal]) -> None:
+    assert operation(Decimal("1E+125"), Decimal("1E-130")) != Decimal("1E+125")
+
+    with pytest.raises(Inexact):
+        operation(Decimal("1E+300"), Decimal("1E-300"))

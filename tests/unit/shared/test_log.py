@@ -32,3 +32,16 @@ def test_any_text_is_logged_as_one_line_of_json_that_reads_back_the_same(message
 @pytest.mark.parametrize("text", ["grüße", "\U0001f600", "\\ud800"])
 def test_text_without_lone_surrogates_is_written_as_it_is(text: str) -> None:
     assert json.dumps(text, ensure_ascii=False).encode() in written(text)
+
+
+def test_lines_are_written_once() -> None:
+    stream = io.StringIO()
+    log = BatchLog(None, clock=lambda: 0, stream=stream)
+    log.info("first")
+    log.write()
+    log.info("second")
+
+    log.write()
+    log.write()
+
+    assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["first", "second"]

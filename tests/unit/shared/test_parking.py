@@ -2,8 +2,11 @@ import json
 from typing import Any
 
 import pytest
+from botocore.stub import Stubber
 
-from handlers.shared.parking import moment, parked_document, parked_key
+from handlers.shared import aws
+from handlers.shared.errors import RefusedError, RetryableError
+from handlers.shared.parking import FailureBucket, moment, parked_document, parked_key
 
 
 def test_a_key_tells_the_function_the_day_and_the_event() -> None:
@@ -42,3 +45,12 @@ def test_a_document_has_the_record_where_event_source_mappings_put_theirs() -> N
 def test_a_time_that_is_none_leaves_a_record_undated(value: object) -> None:
     assert moment(value) is None
     assert parked_key("Function", {"eventID": "1"}, moment(value)) == "parked/Function/undated/1.json"
+
+
+@pytest.mark.parametrize(("code", "error"), [("SlowDown", RetryableError), ("AccessDenied", RefusedError)])
+def test_what_s3_does_not_take_is_not_parked(code: str, error: type[Exception]) -> None:
+    client = aws.client("s3", connections=1)
+
+    with Stubber(client) as stubber, pytest.raises(error, match=code):
+        stubber.add_client_error("put_object", code)
+        FailureBucket(lambda: client, "failures").park("key", "document")

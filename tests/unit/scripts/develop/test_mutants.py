@@ -100,6 +100,15 @@ def test_the_tests_of_a_mutant_are_those_that_run_its_lines_the_fastest_first() 
     assert clean.tests_of(mutant(file=Path("unknown.py"))) == []
 
 
+def test_a_constant_is_tested_by_what_names_its_module_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scripts.develop.mutant_runs.ROOT", tmp_path)
+    (tmp_path / "test_a.py").write_text("from handlers import some")
+    (tmp_path / "test_b.py").write_text("from handlers import something")
+    clean = CleanRun({"test_a.py::test": 1, "test_b.py::test": 1}, {str(FILE): {1: [""], 2: []}})
+
+    assert clean.tests_of(mutant(line=1)) == ["test_a.py::test"]
+
+
 SOURCE = """
 from functools import cached_property, lru_cache
 
@@ -221,7 +230,8 @@ def test_what_was_noticed_is_known_until_the_test_that_noticed_it_changes(
     (tmp_path / "requirements.txt").touch()
     test = tmp_path / "tests" / "test_some.py"
     test.parent.mkdir()
-    test.write_text("one")
+    helper, one, other = "LIMIT = 1\n", "def test():\n    assert LIMIT\n", "def test_other():\n    pass\n"
+    test.write_text(helper + one)
     noticed, survivor = Verdict(mutant(), "tests/test_some.py::test"), Verdict(mutant(now="c"), None)
     results = Results(fresh=False)
     for each in noticed, survivor:
@@ -232,5 +242,8 @@ def test_what_was_noticed_is_known_until_the_test_that_noticed_it_changes(
     assert not Results(fresh=False).knows(survivor.mutant)
     assert not Results(fresh=True).knows(noticed.mutant)
 
-    test.write_text("two")
-    assert not Results(fresh=False).knows(noticed.mutant)
+    test.write_text(other + helper + one)
+    assert Results(fresh=False).knows(noticed.mutant)
+    for changed in helper + one.replace("assert", "assert not"), helper.replace("1", "2") + one, other:
+        test.write_text(changed)
+        assert not Results(fresh=False).knows(noticed.mutant)

@@ -22,6 +22,7 @@ from scripts.failures.failures import as_document, as_line
 from scripts.failures.failures import main as failures_command
 from scripts.failures.redrive import Result, Target, Verdict, invoke, redrive, redrive_all
 from scripts.failures.redrive import main as redrive_command
+from scripts.failures.redrive import targets as find_targets
 from scripts.failures.replay import Answer, event, groups, interpret, replay
 from scripts.failures.store import Failure, FailureBucket, Record
 from scripts.timespan import since
@@ -107,6 +108,10 @@ def succeed(records: Sequence[Record]) -> Answer:
 
 def fail(records: Sequence[Record]) -> Answer:
     return Answer(0, "throttled")
+
+
+def never(records: Sequence[Record]) -> Answer:
+    raise AssertionError(f"{len(records)} records were replayed")
 
 
 def crash_on(*numbers: int) -> Callable[[Sequence[Record]], Answer]:
@@ -225,7 +230,8 @@ def test_the_exit_code_of_a_redrive_says_whether_anything_is_left(store: Store, 
     store.park(1)
     code, text = command(redrive_command, fail)
     assert (code, "failing 1." in text) == (2, True)
-    assert command(redrive_command, fail, "--dry-run")[0] == 0
+    code, text = command(redrive_command, never, "--dry-run")
+    assert (code, "skipped 1." in text, "This is a dry run" in text) == (0, True, True)
     code, text = command(redrive_command, succeed)
     assert (code, "redriven 1." in text) == (0, True)
 
@@ -265,6 +271,9 @@ def test_failures_can_be_narrowed_to_a_time_and_a_function(store: Store) -> None
 
     assert len(list(store.bucket.failures(now - timedelta(hours=1), FUNCTION))) == 1
     assert list(store.bucket.failures(now + timedelta(hours=1))) == []
+    assert list(store.bucket.failures(function="Other")) == []
+    store.discard(2)
+    assert [each.key for each in store.bucket.failures(function=FUNCTION)][1:] == [KEY]
     assert list(store.bucket.failures(function="Other")) == []
 
 
@@ -339,7 +348,9 @@ def test_a_record_parked_after_it_was_redriven_failed_anew(store: Store, clock: 
 
 
 def test_a_listing_says_when_the_oldest_record_was_written(store: Store) -> None:
-    store.discard(1, 2)
+    later, earlier = record(1), record(2)
+    later["dynamodb"]["ApproximateCreationDateTime"] += 60
+    store.put(KEY, json.dumps(dynamodb_invocation_record([later, earlier])))
 
     assert as_line(store.failure()) == (
         f"2025-11-23 10:00:00  {FUNCTION}  records: 2 (oldest: 2026-11-23 00:00:00)"
@@ -403,6 +414,65 @@ def test_parked_records_share_an_invocation(store: Store) -> None:
     store.redrive(invoke, batch_size=3)
 
     assert sizes == [3, 2]
+
+
+def test_each_record_is_replayed_through_its_own_function_in_its_batches(store: Store) -> None:
+    for number in range(1, 5):
+        store.park(number)
+    store.put("parked/Other/2026-11-23/event-9.json", parked_document("Other", record(9), "why"))
+    store.put("parked/Gone/2026-11-23/event-8.json", parked_document("Gone", record(8), "why"))
+    invoked: list[tuple[str, list[str]]] = []
+
+    def target(name: str, batch_size: int) -> Target:
+        def invoke(records: Sequence[Record]) -> Answer:
+            invoked.append((name, [each["dynamodb"]["SequenceNumber"] for each in records]))
+            return Answer(len(records))
+
+        return Target(invoke, batch_size)
+
+    targets = {FUNCTION: target(FUNCTION, 3), "Other": target("Other", 1)}
+    results = list(redrive_all(store.failures(), store.bucket, targets))
+
+    assert invoked == [(FUNCTION, ["1", "2", "3"]), (FUNCTION, ["4"]), ("Other", ["9"])]
+    assert [result.reason for result in results if result.verdict is Verdict.SKIPPED] == [
+        "This stage has no such function"
+    ]
+
+
+def test_no_more_objects_than_fill_a_batch_are_held_at_once(store: Store) -> None:
+    for number in range(1, 6):
+        store.park(number)
+
+    assert [len(group) for group in groups(store.failures(), 2)] == [2, 2, 1]
+
+
+def test_a_function_is_invoked_by_its_alias_and_waited_for_as_long_as_it_may_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Client:
+        def get_event_source_mapping(self, **parameters: str) -> dict[str, int]:
+            return {"BatchSize": {"uuid-1": 7}[parameters["UUID"]]}
+
+        def invoke(self, **parameters: Any) -> dict[str, Any]:
+            assert parameters == {"FunctionName": "arn:live", "Payload": event([record(1)])}
+            return {"Payload": io.BytesIO(b"null"), "FunctionError": "Unhandled"}
+
+    configs: list[Any] = []
+
+    def client(service: str, config: Any) -> Client:
+        assert service == "lambda"
+        configs.append(config)
+        return Client()
+
+    monkeypatch.setattr("scripts.failures.redrive.boto3.client", client)
+    system: Any = Stage()
+    system.outputs = {"functions": {"A": {"name": "physical", "live_arn": "arn:live", "mapping_uuid": "uuid-1"}}}
+
+    ((name, target),) = find_targets(system).items()
+
+    assert (name, target.batch_size) == ("physical", 7)
+    assert target.invoke([record(1)]) == Answer(None, "Unhandled: "), "a function that fails has done nothing"
+    assert configs[0].read_timeout > 900, "or botocore would invoke it once more beside the first"
 
 
 @pytest.mark.parametrize("reason", ["Score is missing", "Username is missing"])

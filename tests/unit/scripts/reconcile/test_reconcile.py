@@ -1,18 +1,25 @@
 """Reconcile: what it accuses of what, what it leaves alone, and how it goes on after an interrupt."""
 
 import itertools
-from collections.abc import Callable, Mapping
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, cast
 
 import boto3
 import pytest
+import typer
 from moto import mock_aws
 
 from handlers.aggregate_scores_by_user.change import Change
 from handlers.aggregate_scores_by_user.ledger import Entry, Transaction, is_stale
+from handlers.aggregate_scores_by_user.settings import Settings
 from handlers.shared.errors import RefusedError, RetryableError
 from handlers.shared.retrying import Patience
 from handlers.shared.workers import Threads
@@ -24,6 +31,7 @@ from scripts.reconcile.reconcile import EXIT_CODES, metrics, told
 from scripts.reconcile.reconciliation import Reconciliation
 from scripts.reconcile.snapshot import Finding, Snapshot
 from scripts.reconcile.tables import Item, Page, Table, Throttle
+from scripts.stage import Stage
 from tests.fakes.invocation import Function, InMemoryParking
 from tests.fakes.score_tables import InMemoryScoreTables, OpenLedger
 from tests.fakes.stream import ARN, LABEL, NOW, SourceTable, score_image
@@ -187,6 +195,61 @@ def test_a_record_that_could_not_be_counted_is_not_called_repaired() -> None:
 
     assert [(finding.username, finding.record_id, finding.repaired) for finding in found] == [("ann", "1", False)]
     assert (world.verdict.in_drift, world.verdict.left) == (1, 1)
+
+
+def test_a_correction_that_was_done_though_its_answer_was_lost_is_a_finding_that_is_repaired() -> None:
+    world = World()
+    world.ledger.totals["bob"] = Decimal(20), 2
+    answers = iter([None])
+
+    def lose_the_answer() -> None:
+        for _ in answers:
+            raise RetryableError("no answer")
+
+    world.tables.after = lose_the_answer
+    hasty = replace(world.reconciliation(), patience=lambda: Patience(lambda: 1e-9, lambda _: None, lambda: 1.0))
+
+    assert hasty.run(fix=True) == Verdict(in_drift=1, left=0, unjudged=0, tests=0)
+    assert [(each.username, each.repaired) for each in world.snapshot.findings()] == [("bob", True)]
+
+
+class LastFirst:
+    """Workers who begin with the last item."""
+
+    def map(self, work: Callable[[Any], Any], items: Sequence[Any], /) -> list[Any]:
+        return [work(item) for item in reversed(items)][::-1]
+
+
+def test_totals_are_read_before_and_after_the_entries_that_they_are_measured_by() -> None:
+    world = World()
+    world.ledger.totals["bob"] = Decimal(20), 2
+    scanned: list[str] = []
+    add_entries, add_totals = world.snapshot.add_entries, world.snapshot.add_totals
+
+    def noted(add: Callable[..., None], scan: str, *rest: Any) -> None:
+        scanned.extend([scan] if scan not in scanned else [])
+        add(scan, *rest)
+
+    world.snapshot.add_entries = partial(noted, add_entries)  # type: ignore[method-assign]
+    world.snapshot.add_totals = partial(noted, add_totals)  # type: ignore[method-assign]
+    world.on_pause = scanned.clear
+    replace(world.reconciliation(), workers=LastFirst()).run(fix=False)
+
+    assert world.pauses > 0
+    assert scanned == ["before", "recount", "after"]
+
+
+def test_a_doubted_record_is_accused_the_moment_it_was_seen_unchanged_often_enough() -> None:
+    snapshot = Snapshot(":memory:")
+    snapshot.add_records("records", 0, None, [Change("1", "v", "ann", Decimal(1), True, 0, NOW)])
+    assert snapshot.find_doubts() == 1
+
+    accused = []
+    for seen in "a", "a", "b", "b", "b":
+        snapshot.see("1", seen, [], 2)
+        accused.append(not snapshot.doubtful())
+
+    assert accused == [False, False, False, False, True]
 
 
 def test_an_interrupted_scan_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -567,6 +630,96 @@ def test_the_verdict_is_printed_even_when_it_cannot_be_published(
         command.main("local", fix=False, rate=1, segments=1, pause=0, as_json=True)
 
     assert '"verdict": "wrong"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code"), [(Verdict(1, 0, 0, 0), 0), (Verdict(2, 1, 0, 0), 2), (Verdict(0, 0, 1, 0), 3)]
+)
+def test_a_verdict_is_published_and_is_the_exit_code(
+    verdict: Verdict, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published: list[object] = []
+    monkeypatch.setattr(command, "deployed", lambda _: None)
+    monkeypatch.setattr(command, "reconcile", lambda *_, **__: verdict)
+    monkeypatch.setattr(command, "publish", lambda _, verdict: published.append(verdict))
+
+    with pytest.raises(typer.Exit) as ended:
+        command.main("local", fix=False, rate=1, segments=1, pause=0, as_json=False)
+
+    assert (ended.value.exit_code, published) == (code, [verdict])
+
+
+def a_system(folder: Path) -> Deployed:
+    tables = {table: {"name": table, "stream_arn": ARN} for table in Table}
+    return Deployed(Stage("test", "us-east-1", None, folder), "1", {"tables": tables})
+
+
+def test_what_was_read_is_used_again_for_a_day_after_an_interrupt_and_not_after_an_end(tmp_path: Path) -> None:
+    system = a_system(tmp_path)
+
+    def has_read(*, interrupt: bool) -> bool:
+        with suppress(KeyboardInterrupt), command._snapshot(system, ARN, 1) as snapshot:
+            found: bool = snapshot.position("records", 0)[0]
+            snapshot.add_records("records", 0, None, [])
+            if interrupt:
+                raise KeyboardInterrupt
+        return found
+
+    assert not has_read(interrupt=True)
+    assert has_read(interrupt=True)
+    (file,) = (tmp_path / "reconcile").glob("*.sqlite")
+    os.utime(file, (time.time() - 86_500, time.time() - 86_500))
+    assert not has_read(interrupt=True), "it is too old"
+    assert has_read(interrupt=False)
+    assert not has_read(interrupt=False), "it was forgotten at the end"
+
+
+def test_two_reconciles_of_a_stage_do_not_run_at_once(tmp_path: Path) -> None:
+    system = a_system(tmp_path)
+
+    with (
+        command._snapshot(system, ARN, 1),
+        pytest.raises(UserError, match="Another reconcile of stage test is running here"),
+        command._snapshot(system, ARN, 1),
+    ):
+        pass
+
+
+def test_tombstones_that_reconcile_writes_live_as_long_as_the_functions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    settings = Settings(Table.TOTALS, Table.LEDGER, "arn", "failures", 1, 5, "GameScores")
+    monkeypatch.setattr(command, "_settings", lambda _: settings)
+    started = time.time()
+    with mock_aws():
+        client = boto3.client("dynamodb")
+        for table in Table:
+            key, type_ = ("Username", "S") if table is Table.TOTALS else ("RecordID", "N")
+            client.create_table(
+                TableName=table,
+                KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": key, "AttributeType": type_}],  # type: ignore[typeddict-item]
+                BillingMode="PAY_PER_REQUEST",
+            )
+        orphan: Item = {"RecordID": {"N": "8"}, "Version": {"S": "v"}, "Username": {"S": "ann"}, "Score": {"N": "1"}}
+        damaged: Item = {"RecordID": {"N": "9"}}
+        for item in orphan, damaged:
+            client.put_item(TableName=Table.LEDGER, Item=item)
+        total: Item = {"Username": {"S": "ann"}, "Score": {"N": "1"}, "RecordCount": {"N": "1"}}
+        client.put_item(TableName=Table.TOTALS, Item=total)
+        found: list[Finding] = []
+
+        verdict = command.reconcile(
+            a_system(tmp_path), found.append, fix=True, rate=1e6, segments=1, pause=0, tell=lambda _: None
+        )
+
+        tombstones = client.scan(TableName=Table.LEDGER)["Items"]
+    assert (verdict.judgement, sorted(str(each.record_id) for each in found)) == (Judgement.EXACT, ["8", "9"])
+    lifetimes = [int(each["ExpiresAt"]["N"]) - started for each in tombstones]
+    assert len(lifetimes) == 2
+    assert all(45 * 86_400 - 1 <= each <= 45 * 86_400 + 600 for each in lifetimes)
 
 
 def test_versions_are_judged_by_the_stream_that_the_table_has_now(monkeypatch: pytest.MonkeyPatch) -> None:

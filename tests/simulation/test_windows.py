@@ -1,0 +1,160 @@
+"""Tumbling windows: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html"""
+
+import asyncio
+import time
+from typing import Any
+
+from tests.simulation.stream import sequences, texts
+from tests.simulation.virtual_time import run
+from tests.simulation.world import EPOCH, Simulation
+
+WINDOW = {"TumblingWindowInSeconds": 120, "MaximumRetryAttempts": 1}
+
+
+def count(event: dict[str, Any]) -> dict[str, Any]:
+    """A function that counts the records of a window."""
+    return {"state": {"n": event["state"].get("n", 0) + len(event["Records"])}}
+
+
+def windows(simulation: Simulation) -> list[tuple[list[str], Any, bool, bool]]:
+    """Of each invocation the texts, the state, and whether it is the final one, and early."""
+    return [
+        (texts(e), e["state"].get("n"), e["isFinalInvokeForWindow"], e["isWindowTerminatedEarly"])
+        for e in (seen.event for seen in simulation.seen)
+    ]
+
+
+def test_a_tumbling_window_carries_its_state_to_its_final_invocation() -> None:
+    async def story() -> Simulation:
+        simulation = Simulation("kinesis", WINDOW, count)
+        simulation.start()
+        for seconds, text in ((1, "a"), (50, "b"), (60, "c"), (121, "d")):
+            await asyncio.sleep(seconds - (simulation.now() - EPOCH) + START)
+            simulation.stream.put("k", text)
+        await asyncio.sleep(300)
+        return simulation
+
+    START = -EPOCH % 120  # noqa: N806 - so that a window begins at 0
+    simulation = run(story())
+
+    assert windows(simulation) == [
+        (["a"], None, False, False),
+        (["b"], 1, False, False),
+        (["c"], 2, False, False),
+        ([], 3, True, False),
+        (["d"], None, False, False),
+        ([], 1, True, False),
+    ]
+    first = simulation.seen[0].event
+    assert first["shardId"] == "shardId-000000000000"
+    assert first["eventSourceARN"] == simulation.stream.arn
+    begin = EPOCH + START
+    assert first["window"] == {"start": _text(begin), "end": _text(begin + 120)}
+    assert simulation.seen[3].event["window"] == first["window"]
+
+
+def test_a_window_ends_with_its_shard() -> None:
+    async def story() -> Simulation:
+        simulation = Simulation("kinesis", WINDOW, count)
+        simulation.stream.put("k", "a")
+        simulation.start()
+        await asyncio.sleep(2)
+        simulation.stream.split(simulation.stream.open()[0])
+        await asyncio.sleep(5)
+        simulation.stream.put("k", "b")
+        await asyncio.sleep(20)
+        return simulation
+
+    assert windows(run(story()))[:3] == [(["a"], None, False, False), ([], 1, True, False), (["b"], None, False, False)]
+
+
+def test_a_response_without_a_state_fails_the_batch() -> None:
+    async def story() -> Simulation:
+        simulation = Simulation("kinesis", WINDOW, lambda _: None)
+        simulation.stream.put("k", "a")
+        simulation.start()
+        await asyncio.sleep(60)
+        return simulation
+
+    simulation = run(story())
+
+    assert len(simulation.seen) == 2
+    assert len(simulation.losses) == 1
+
+
+def test_a_state_over_1_mb_ends_the_window_early() -> None:
+    async def story() -> Simulation:
+        simulation = Simulation("kinesis", WINDOW | {"BatchSize": 1}, lambda _: {"state": {"n": "x" * size}})
+        simulation.stream.put("k", "a")
+        simulation.stream.put("k", "b")
+        simulation.start()
+        await asyncio.sleep(5)
+        return simulation
+
+    size = 1024 * 1024 + 1
+
+    assert [(t, bool(n), final, early) for t, n, final, early in windows(run(story()))] == [
+        (["a"], False, False, False),
+        ([], True, True, True),
+        (["b"], False, False, False),
+        ([], True, True, True),
+    ]
+
+
+def test_a_final_invocation_that_fails_holds_the_shard_until_it_succeeds() -> None:
+    async def story() -> Simulation:
+        def function(event: dict[str, Any]) -> dict[str, Any]:
+            if event["isFinalInvokeForWindow"] and simulation.now() < EPOCH + 300:
+                raise ValueError
+            return count(event)
+
+        simulation = Simulation("kinesis", WINDOW, function)
+        simulation.stream.put("k", "a")
+        simulation.start()
+        await asyncio.sleep(130)
+        simulation.stream.put("k", "b")
+        await asyncio.sleep(100)
+        assert all(texts(seen.event) in (["a"], []) for seen in simulation.seen)
+        await asyncio.sleep(400)
+        return simulation
+
+    seen = windows(run(story()))
+
+    assert seen[-3:] == [([], 1, True, False), (["b"], None, False, False), ([], 1, True, False)]
+
+
+def test_the_state_of_a_window_survives_a_restart() -> None:
+    async def story() -> Simulation:
+        simulation = Simulation("kinesis", WINDOW, count)
+        simulation.stream.put("k", "a")
+        simulation.start()
+        await asyncio.sleep(3)
+        simulation.kill()
+        simulation.stream.put("k", "b")
+        simulation.start()
+        await asyncio.sleep(3)
+        return simulation
+
+    assert windows(run(story())) == [(["a"], None, False, False), (["b"], 1, False, False)]
+
+
+def test_a_partial_response_keeps_the_state_of_what_was_accepted() -> None:
+    async def story() -> Simulation:
+        def function(event: dict[str, Any]) -> dict[str, Any]:
+            numbers = sequences(event)
+            failed = [{"itemIdentifier": numbers[-1]}] if len(numbers) > 1 else []
+            accepted = len(numbers) - len(failed)
+            return {"state": {"n": event["state"].get("n", 0) + accepted}, "batchItemFailures": failed}
+
+        simulation = Simulation("kinesis", WINDOW | {"FunctionResponseTypes": ["ReportBatchItemFailures"]}, function)
+        for text in ("a", "b", "c"):
+            simulation.stream.put("k", text)
+        simulation.start()
+        await asyncio.sleep(5)
+        return simulation
+
+    assert windows(run(story())) == [(["a", "b", "c"], None, False, False), (["c"], 2, False, False)]
+
+
+def _text(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
