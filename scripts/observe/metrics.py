@@ -143,6 +143,11 @@ def own_metrics(cloudwatch: "CloudWatchClient", functions: Iterable[str]) -> "li
     ]
 
 
+def own_metrics_of(function: str, names: Iterable[str]) -> "list[MetricTypeDef]":
+    """Return these metrics of a function's own, whether CloudWatch has them yet or not."""
+    return [_metric(NAMESPACE, name, function) for name in names]
+
+
 def _with_zeros(panel: Panel, points: range) -> Panel:
     """Where nothing was counted the count is zero; where nothing was timed there is no time."""
     if _statistic(panel.metric) != "Sum":

@@ -86,6 +86,8 @@ def check_event(event: bytes, what: str) -> None:
         json.loads(event, parse_constant=_refuse)
     except json.JSONDecodeError as error:
         raise NotJsonError(f"{what} is not JSON: {error.msg}", error.lineno, error.colno) from None
+    except RecursionError:
+        raise UserError(f"{what} is nested too deeply") from None
     except ValueError as error:  # not text
         raise UserError(f"{what} is not JSON: {error}") from None
 
