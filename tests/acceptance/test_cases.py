@@ -4,13 +4,14 @@ import base64
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from botocore.exceptions import ClientError
 
 from scripts.develop.acceptance import remove_probes
 from tests.acceptance.evidence import Evidence
@@ -161,6 +162,7 @@ def test_a_discarded_batch_is_written_to_s3_in_its_documented_shape(
     assert len(json.loads(record["payload"])["Records"]) == record["KinesisBatchInfo"]["batchSize"]
 
 
+@pytest.mark.parity("replies have every setting, with its default", "State and LastProcessingResult")
 def test_a_mapping_is_described_as_aws_was_recorded_to_do(
     started: Mapping[str, Future[Started]], evidence: Evidence
 ) -> None:
@@ -176,3 +178,66 @@ def test_a_mapping_is_described_as_aws_was_recorded_to_do(
         *("MaximumRecordAgeInSeconds", "MaximumRetryAttempts", "ParallelizationFactor", "StartingPosition"),
         *("State", "StateTransitionReason"),
     }
+    assert (case.reply["State"], case.reply["StateTransitionReason"]) == ("Creating", "User action")
+    assert case.reply["LastProcessingResult"] == "No records processed"
+
+
+ABSENT = "00000000-0000-4000-8000-000000000000"
+REFUSALS = [
+    pytest.param(
+        lambda source: {"EventSourceArn": f"{source}-absent"},
+        (400, "InvalidParameterValueException"),
+        marks=pytest.mark.parity("a stream that does not exist: 400 InvalidParameterValueException, with Type User"),
+        id="a stream that does not exist",
+    ),
+    pytest.param(
+        lambda source: {"EventSourceArn": source},
+        (409, "ResourceConflictException"),
+        marks=pytest.mark.parity(
+            "the same stream and function again: 409 ResourceConflictException, with the mapping's UUID"
+        ),
+        id="the same stream and function again",
+    ),
+    pytest.param(
+        lambda source: {"EventSourceArn": source, "MaximumRecordAgeInSeconds": 59},
+        (400, "InvalidParameterValueException"),
+        marks=pytest.mark.parity("MaximumRecordAgeInSeconds from 0 to 59: 400"),
+        id="a maximum age of 59 s",
+    ),
+    pytest.param(
+        lambda source: {"EventSourceArn": source, "BatchSize": 10_001},
+        (400, "ValidationException"),
+        marks=pytest.mark.parity("numbers out of range, in new and changed mappings: 400 ValidationException"),
+        id="a batch size out of range",
+    ),
+]
+
+
+@pytest.mark.parametrize(("settings", "expected"), REFUSALS)
+def test_a_mapping_that_cannot_be_is_refused(
+    started: Mapping[str, Future[Started]],
+    evidence: Evidence,
+    settings: Callable[[str], dict[str, Any]],
+    expected: tuple[int, str],
+) -> None:
+    case = started[SHAPES].result()
+    asked = settings(case.reply["EventSourceArn"])
+
+    with pytest.raises(ClientError) as refusal:
+        case.probe.client("lambda").create_event_source_mapping(
+            FunctionName=case.probe.name, StartingPosition="TRIM_HORIZON", **asked
+        )
+
+    reply = refusal.value.response
+    evidence.keep("mapping reply, when it is refused", {"asked": asked, "reply": reply})
+    assert (reply["ResponseMetadata"]["HTTPStatusCode"], reply["Error"]["Code"]) == expected
+
+
+@pytest.mark.parity("an unknown mapping: 404 ResourceNotFoundException")
+def test_a_mapping_that_is_unknown_is_not_found(started: Mapping[str, Future[Started]], evidence: Evidence) -> None:
+    with pytest.raises(ClientError) as refusal:
+        started[SHAPES].result().probe.client("lambda").get_event_source_mapping(UUID=ABSENT)
+
+    reply = refusal.value.response
+    evidence.keep("mapping reply, when it is unknown", reply)
+    assert (reply["ResponseMetadata"]["HTTPStatusCode"], reply["Error"]["Code"]) == (404, "ResourceNotFoundException")
