@@ -86,7 +86,7 @@ def test_events_put_into_the_stream_are_logged(system: System) -> None:
     ("command", "message"),
     [
         (["invoke", "--function", "Nobody", "--event", "stream"], "There is no function 'Nobody'"),
-        (["put_scores", "--n", "none"], "Invalid value for '--n'"),
+        (["put_scores", "--n", "none"], "Invalid value for N"),
         (["put_events", "--stage", "No-Stage"], "There is no stage 'No-Stage'"),
     ],
 )
