@@ -86,6 +86,8 @@ def check_event(event: bytes, what: str) -> None:
         json.loads(event, parse_constant=_refuse)
     except json.JSONDecodeError as error:
         raise NotJsonError(f"{what} is not JSON: {error.msg}", error.lineno, error.colno) from None
+    except RecursionError:
+        raise UserError(f"{what} is nested too deeply") from None
     except ValueError as error:  # not text
         raise UserError(f"{what} is not JSON: {error}") from None
 
@@ -102,6 +104,8 @@ def find_report(log: str) -> Report | None:
     for line in log.splitlines():
         if '"platform.report"' in line:
             metrics: Mapping[str, Any] = json.loads(line)["record"]["metrics"]
+            if "maxMemoryUsedMB" not in metrics:
+                return None  # the local cloud does not know it of a process that died
             return Report(
                 metrics["durationMs"], metrics["billedDurationMs"], metrics["memorySizeMB"], metrics["maxMemoryUsedMB"]
             )
