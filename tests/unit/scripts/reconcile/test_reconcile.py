@@ -137,6 +137,10 @@ def test_each_cause_is_told_and_repaired(fix: bool) -> None:
     }
     assert (world.verdict.in_drift, world.verdict.left) == (5, 0 if fix else 5)
     if fix:
+        assert {id_: entry.version for id_, entry in world.ledger.entries.items() if id_ in ("1", "9")} == {
+            "1": f"{LABEL}#{ZEROS}",
+            "9": f"{LABEL}#{ZEROS}",
+        }
         assert {user: total for user, total in world.ledger.totals.items() if total[1]} == world.source.sums()
 
 
