@@ -278,6 +278,22 @@ def test_a_damaged_entry_is_a_finding_of_the_user_whom_it_names_and_of_the_recor
     ]
 
 
+def test_an_entry_that_is_mended_at_the_second_attempt_is_repaired() -> None:
+    world = World()
+    world.damage_entry("1", {"Version": None})
+    conflicts = iter([RetryableError("TransactionConflictException")])
+
+    def conflict() -> None:
+        for error in conflicts:
+            raise error
+
+    world.tables.before = conflict
+    hasty = replace(world.reconciliation(), patience=lambda: Patience(lambda: 1e-9, lambda _: None, lambda: 1.0))
+
+    assert hasty.run(fix=True).judgement is Judgement.EXACT
+    assert "Not mended yet: TransactionConflictException" in world.lines
+
+
 class LastFirst:
     """Workers who begin with the last item."""
 
