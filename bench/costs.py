@@ -66,6 +66,7 @@ EVENT_COUNTS = 6
 https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html#event-source-mapping-metrics"""
 
 STAGES = ("dev", "prod")
+"""Those that docs/sizing.md compares."""
 
 
 def alarms(kinds: Sequence[str] | None, terraform: Path = TERRAFORM) -> int:
@@ -73,13 +74,14 @@ def alarms(kinds: Sequence[str] | None, terraform: Path = TERRAFORM) -> int:
 
     Raises LookupError where Terraform is written in a way that this does not understand.
     """
-    monitoring = _blocks(terraform / "main.tf", "module")["monitoring"]
-    (local_values,) = _parsed(terraform / "modules/monitoring/alarms.tf")["locals"]
+    deployed = _locals(terraform / "main.tf")
+    functions, tables = deployed["functions"], deployed["tables"]
+    local_values = _locals(terraform / "modules/monitoring/alarms.tf")
     subjects = {
-        "${local.function_dimensions}": len(monitoring["functions"]),
-        "${local.mapping_dimensions}": len(monitoring["functions"]),
-        "${local.table_dimensions}": len(monitoring["tables"]),
-        "${local.operation_dimensions}": sum(len(table["operations"]) for table in monitoring["tables"].values()),
+        "${local.function_dimensions}": len(functions),
+        "${local.mapping_dimensions}": len(functions),
+        "${local.table_dimensions}": len(tables),
+        "${local.operation_dimensions}": sum(len(table["operations"]) for table in tables.values()),
     }
     found = {
         kind: len(alarm["dimensions"]) if isinstance(alarm["dimensions"], dict) else subjects[alarm["dimensions"]]
@@ -102,7 +104,7 @@ def month(stage: str, terraform: Path = TERRAFORM) -> tuple[Items, Items]:
     resources = _parsed(terraform / "modules/monitoring/dashboard.tf")["resource"]
     dashboards = sum("aws_cloudwatch_dashboard" in resource for resource in resources)
     keys = 0 if watched.get("kms_key_arn") else 1
-    mappings = sum("/trigger" in module["source"] for module in _blocks(terraform / "main.tf", "module").values())
+    mappings = len(_locals(terraform / "main.tf")["functions"])
     idle = {
         "Shards": (1, HOURS * STREAM_HOUR) if shards is None else (shards, shards * HOURS * SHARD_HOUR),
         "Shards, records kept for more than a day": (
@@ -132,6 +134,7 @@ def month_table(terraform: Path = TERRAFORM) -> str:
         ["---"] * (1 + len(STAGES)),
         *lines(idle),
         ["**Idle**", *(f"**{total:.2f}**" for total in totals)],
+        ["Idle, a day", *(f"{total / HOURS * 24:.2f}" for total in totals)],
         *lines(busy),
     ]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
@@ -143,6 +146,10 @@ def _stream_defaults(terraform: Path) -> dict[str, int]:
         name: int(re.findall(rf"{name} = optional\(number, (\d+)\)", declared)[0])
         for name in ("shard_count", "retention_hours")
     }
+
+
+def _locals(file: Path) -> dict[str, Any]:
+    return {name: value for block in _parsed(file)["locals"] for name, value in block.items()}
 
 
 def _blocks(file: Path, kind: str) -> dict[str, dict[str, Any]]:

@@ -18,7 +18,8 @@ from botocore.exceptions import EndpointConnectionError
 
 from bench.measuring import Findings, Row, medians
 from localcloud.cloud import CREDENTIAL, HOST, REGION
-from tests.localcloud.processes import Cloud, package
+from tests.acceptance.probe import package
+from tests.localcloud.processes import Cloud
 from tests.waiting import free_port
 
 # All but a no-op: it tells how many records it was given.

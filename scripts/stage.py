@@ -5,9 +5,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import boto3
+import typer
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -16,9 +17,19 @@ from scripts.cli import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 TERRAFORM = ROOT / "terraform"
+STAGES = TERRAFORM / "stages"
 LOCAL = "local"
 _LOCAL_PORT = 4566
 _LOOPBACK = re.compile(r"http://127\.0\.0\.1:\d+")
+
+
+def stages(folder: Path = STAGES) -> list[str]:
+    """The names of the stages, sorted: each has a file of its name in the folder."""
+    return sorted(file.stem for file in folder.glob("*.tfvars"))
+
+
+StageName = Annotated[str, typer.Option("--stage", help=f"one of {', '.join(stages())}")]
+"""The option of every command that looks at a stage."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,8 @@ class Stage:
     """What stands in for AWS; None for AWS itself."""
     folder: Path
     """What this machine keeps of all stages: Terraform's working data, and the local cloud's pid and log."""
+    stages: Path = STAGES
+    """The folder of the stage's two files."""
 
     @property
     def is_local(self) -> bool:
@@ -40,7 +53,12 @@ class Stage:
     @property
     def var_file(self) -> Path:
         """The stage's Terraform variables."""
-        return TERRAFORM / "stages" / f"{self.name}.tfvars"
+        return self.stages / f"{self.name}.tfvars"
+
+    @property
+    def settings(self) -> str:
+        """The path of the stage's Terraform variables from the repository's root, for messages."""
+        return os.path.relpath(self.var_file, ROOT)
 
     @property
     def variables(self) -> dict[str, Any]:
@@ -55,7 +73,7 @@ class Stage:
     @property
     def backend_file(self) -> Path:
         """The stage's settings for Terraform's S3 backend, all but the bucket."""
-        return TERRAFORM / "stages" / f"{self.name}.s3.tfbackend"
+        return self.stages / f"{self.name}.s3.tfbackend"
 
     @property
     def state_key(self) -> str:
@@ -74,7 +92,7 @@ class Stage:
             raise UserError(
                 f"These credentials are of account {account}, but stage {self.name} belongs to {', '.join(allowed)}. "
                 f'Use others, or if it is the right one: set allowed_account_ids = ["{account}"] in '
-                f"{self.var_file.relative_to(ROOT)}"
+                f"{self.settings}"
             )
 
     @property
@@ -127,14 +145,16 @@ class Stage:
 def resolve(name: str, ambient: Mapping[str, str]) -> Stage:
     """The stage of that name, in the environment that the command was started in.
 
+    STAGES_DIR names another folder of stages than terraform/stages: scripts/develop/acceptance.py writes one.
     Raises UserError for an unknown stage, a region that is not set, or an endpoint where AWS is meant.
     """
-    stages = sorted(file.stem for file in (TERRAFORM / "stages").glob("*.tfvars"))
-    if name not in stages:
-        raise UserError(f"There is no stage {name!r}. Choose one of {', '.join(stages)}: STAGE={stages[0]}")
+    stages_folder = Path(ambient.get("STAGES_DIR") or STAGES)
+    known = stages(stages_folder)
+    if name not in known:
+        raise UserError(f"There is no stage {name!r}. Choose one of {', '.join(known)}: STAGE={[*known, LOCAL][0]}")
     folder = Path(ambient.get("LOCAL_DIR") or ROOT / ".local").resolve()
     if name == LOCAL:
-        return Stage(name, REGION, _local_endpoint(ambient, folder), folder)
+        return Stage(name, REGION, _local_endpoint(ambient, folder), folder, stages_folder)
     if ambient.get("AWS_ENDPOINT_URL"):
         raise UserError(
             f"Stage {name} is in AWS, but AWS_ENDPOINT_URL is set, to {ambient['AWS_ENDPOINT_URL']}. "
@@ -143,7 +163,7 @@ def resolve(name: str, ambient: Mapping[str, str]) -> Stage:
     region = ambient.get("AWS_REGION") or ambient.get("AWS_DEFAULT_REGION") or boto3.Session().region_name
     if not region:
         raise UserError(f"No region to use for stage {name}. Set one: export AWS_REGION={REGION}")
-    return Stage(name, region, None, folder)
+    return Stage(name, region, None, folder, stages_folder)
 
 
 def _local_endpoint(ambient: Mapping[str, str], folder: Path) -> str:

@@ -12,47 +12,41 @@ output "stream" {
 }
 
 output "tables" {
-  description = "The tables' names, ARNs and stream ARNs, by their names in the lab."
+  description = "The tables, by their names in the lab: real name, ARN, the stream's ARN (null for none), and the partition key's name and type."
   value = {
-    for table, module_ in {
-      GameScoreRecords = module.score_records
-      GameScoreLedger  = module.score_ledger
-      GameScoresByUser = module.scores_by_user
-    } : table => { name = module_.name, arn = module_.arn, stream_arn = module_.stream_arn }
+    for name, table in module.table : name => {
+      name       = table.name
+      arn        = table.arn
+      stream_arn = table.stream_arn
+      hash_key   = local.tables[name].hash_key
+    }
   }
 }
 
 output "functions" {
-  description = "The functions' names, ARNs, live aliases' ARNs, log groups and event source mappings, by their names in the lab."
+  description = "The functions, by their names in the lab: real name, ARN, the live alias's ARN, log group, event source mapping, and the ARN of the stream that it reads."
   value = {
-    ProcessKinesisRecords = {
-      name         = module.process_kinesis_records.name
-      arn          = module.process_kinesis_records.arn
-      live_arn     = module.process_kinesis_records.live_arn
-      log_group    = module.process_kinesis_records.log_group_name
-      mapping_uuid = module.stream_trigger.uuid
-    }
-    AggregateScoresByUser = {
-      name         = module.aggregate_scores_by_user.name
-      arn          = module.aggregate_scores_by_user.arn
-      live_arn     = module.aggregate_scores_by_user.live_arn
-      log_group    = module.aggregate_scores_by_user.log_group_name
-      mapping_uuid = module.records_trigger.uuid
+    for name, function in module.function : name => {
+      name             = function.name
+      arn              = function.arn
+      live_arn         = function.live_arn
+      log_group        = function.log_group_name
+      mapping_uuid     = module.event_source_mapping[name].uuid
+      event_source_arn = local.functions[name].event_source.arn
     }
   }
 
   # Terraform records an output once what it depends on has been made. As this one depends on everything, the commands
   # can tell a deployment that was interrupted, or failed half-way, from a complete one (scripts/deployment.py).
   depends_on = [
-    module.stream, module.process_kinesis_records, module.stream_trigger, module.score_records,
-    module.aggregate_scores_by_user, module.records_trigger, module.score_ledger, module.scores_by_user,
-    module.failure_store, module.monitoring,
+    module.stream, module.table, module.function, module.event_source_mapping, module.on_failure_bucket,
+    module.monitoring,
   ]
 }
 
 output "failure_bucket" {
   description = "Name of the bucket of what was given up on."
-  value       = module.failure_store.name
+  value       = module.on_failure_bucket.name
 }
 
 output "alarms" {

@@ -81,7 +81,7 @@ variable "kms_key_arn" {
 
 variable "tables" {
   description = <<-EOT
-    GameScoreRecords, GameScoreLedger and GameScoresByUser.
+    All tables.
     point_in_time_recovery: whether they can be restored to any second of the last 35 days.
     deletion_protection: whether AWS refuses to delete them.
   EOT
@@ -93,11 +93,18 @@ variable "tables" {
   nullable = false
 }
 
-variable "process_kinesis_records" {
-  description = "ProcessKinesisRecords: memory in MB, timeout in seconds, reserved concurrency (null for none), and its event source mapping (see modules/trigger)."
-  type = object({
-    memory_size          = optional(number, 256)
-    timeout              = optional(number, 60)
+variable "functions" {
+  description = <<-EOT
+    Settings of the functions, by their names in the lab; what is not set is as modules/function and
+    modules/event_source_mapping have it.
+    memory_size: MB; the processor grows with it.
+    timeout: seconds.
+    reserved_concurrency: executions kept for the function, which cannot have more.
+    mapping: its event source mapping.
+  EOT
+  type = map(object({
+    memory_size          = optional(number)
+    timeout              = optional(number)
     reserved_concurrency = optional(number)
     mapping = optional(object({
       batch_size                         = optional(number)
@@ -105,16 +112,23 @@ variable "process_kinesis_records" {
       parallelization_factor             = optional(number)
       maximum_retry_attempts             = optional(number)
       maximum_record_age_in_seconds      = optional(number)
-    }), {})
-  })
+    }))
+  }))
   default  = {}
   nullable = false
+
+  validation {
+    condition     = length(setsubtract(keys(var.functions), keys(local.functions))) == 0
+    error_message = "functions has a function that there is not. Choose of: ${join(", ", keys(local.functions))}."
+  }
 
   # A later score replaces an earlier one, so what overtakes it would win.
   validation {
     condition = (
-      !var.ingest_scores || var.stream.partition_key_is_record_id
-      || (coalesce(var.process_kinesis_records.mapping.parallelization_factor, 1) == 1 && var.stream.shard_count == 1)
+      !var.ingest_scores || var.stream.partition_key_is_record_id || (
+        coalesce(try(var.functions["ProcessKinesisRecords"].mapping.parallelization_factor, null), 1) == 1
+        && var.stream.shard_count == 1
+      )
     )
     error_message = "Scores of a record would overtake each other: order is kept per partition key alone. Have producers use RecordID as the partition key and set stream.partition_key_is_record_id = true, or keep to one shard and parallelization_factor = 1, or set ingest_scores = false."
   }
@@ -125,24 +139,6 @@ variable "ingest_scores" {
   type        = bool
   default     = true
   nullable    = false
-}
-
-variable "aggregate_scores_by_user" {
-  description = "AggregateScoresByUser: memory in MB, timeout in seconds, reserved concurrency (null for none), and its event source mapping (see modules/trigger)."
-  type = object({
-    memory_size          = optional(number, 256)
-    timeout              = optional(number, 60)
-    reserved_concurrency = optional(number)
-    mapping = optional(object({
-      batch_size                         = optional(number)
-      maximum_batching_window_in_seconds = optional(number)
-      parallelization_factor             = optional(number)
-      maximum_retry_attempts             = optional(number)
-      maximum_record_age_in_seconds      = optional(number)
-    }), {})
-  })
-  default  = {}
-  nullable = false
 }
 
 variable "failures" {

@@ -20,7 +20,7 @@ from scripts.deploy import state_bucket
 from scripts.deploy.deploy import start_local_cloud
 from scripts.deploy.terraform import Root, Terraform
 from scripts.deployment import state_outputs
-from scripts.stage import TERRAFORM, Stage, resolve
+from scripts.stage import LOCAL, TERRAFORM, Stage, StageName, resolve
 
 STATE_KEY = "stream-processing/bootstrap.tfstate"
 _GITHUB = "token.actions.githubusercontent.com"
@@ -123,7 +123,7 @@ def _oidc_provider() -> str | None:
 
 
 def main(
-    stage: str = typer.Option("local", help="local, dev or prod"),
+    stage: StageName = LOCAL,
     github: str = typer.Option("", help="the repository whose workflows may deploy the stage, as its tokens name it"),
     oidc_provider: str = typer.Option(
         "", help="ARN of an identity provider for GitHub, if not the account's usual one"

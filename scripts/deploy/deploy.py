@@ -1,4 +1,4 @@
-"""Deploy a stage: `make deploy [STAGE=local|dev|prod] [PLAN=<file>] [CONFIRM=<stage>]`."""
+"""Deploy a stage: `make deploy [STAGE=<stage>] [PLAN=<file>] [CONFIRM=<stage>]`."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ from scripts.deploy import bootstrapped, state_bucket
 from scripts.deploy.smoke import smoke
 from scripts.deploy.terraform import HOLDS_DATA, Change, StalePlanError, Terraform
 from scripts.deployment import NotDeployedError, deployed
-from scripts.stage import ROOT, TERRAFORM, Stage, resolve
+from scripts.stage import LOCAL, TERRAFORM, Stage, StageName, resolve
 
 _MIN_UNRESERVED = 100
 """https://docs.aws.amazon.com/lambda/latest/api/API_PutFunctionConcurrency.html"""
@@ -137,7 +137,7 @@ def refuse_concurrency(stage: Stage, changes: Iterable[Change]) -> None:
             f"unreserved (the account's limit in {stage.region} is {total}), and Lambda keeps at least "
             f"{_MIN_UNRESERVED} unreserved. Have the quota raised to {total + more + _MIN_UNRESERVED - free} or more "
             "(Service Quotas, AWS Lambda, Concurrent executions), or reserve none: set reserved_concurrency = null in "
-            f"{stage.var_file.relative_to(ROOT)}"
+            f"{stage.settings}"
         )
 
 
@@ -147,7 +147,7 @@ def _reserved(function: Mapping[str, Any]) -> int:
 
 
 def main(
-    stage: Annotated[str, typer.Option(help="local, dev or prod")] = "local",
+    stage: StageName = LOCAL,
     allow_data_loss: Annotated[
         bool, typer.Option("--allow-data-loss", help="delete or replace what holds data, too")
     ] = False,

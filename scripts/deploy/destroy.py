@@ -1,4 +1,4 @@
-"""Remove a stage: `make destroy [STAGE=local|dev|prod] [CONFIRM=<stage>]`."""
+"""Remove a stage: `make destroy [STAGE=<stage>] [CONFIRM=<stage>]`."""
 
 import os
 from collections.abc import Iterable
@@ -9,11 +9,11 @@ import typer
 from scripts.cli import UserError, agree
 from scripts.deploy.deploy import reach
 from scripts.deploy.terraform import Change
-from scripts.stage import ROOT, Stage, resolve
+from scripts.stage import LOCAL, Stage, StageName, resolve
 
 
 def main(
-    stage: str = typer.Option("local", help="local, dev or prod"),
+    stage: StageName = LOCAL,
     confirm: str = typer.Option("", help="the stage's name, to destroy it without being asked"),
     delete_failures: bool = typer.Option(False, "--delete-failures", help="delete failures that are kept, too"),
 ) -> None:
@@ -51,7 +51,7 @@ def refuse_protected(stage: Stage, changes: Iterable[Change]) -> None:
     if protected:
         raise UserError(
             f"Nothing was removed: {', '.join(protected)} are protected. To destroy them: set "
-            f"deletion_protection = false in {stage.var_file.relative_to(ROOT)}, make deploy STAGE={stage.name}, and "
+            f"deletion_protection = false in {stage.settings}, make deploy STAGE={stage.name}, and "
             "then destroy."
         )
 

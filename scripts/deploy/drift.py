@@ -1,4 +1,4 @@
-"""Find what was changed by hand: `make drift [STAGE=local|dev|prod]`."""
+"""Find what was changed by hand: `make drift [STAGE=<stage>]`."""
 
 import os
 import sys
@@ -6,12 +6,12 @@ import sys
 import typer
 
 from scripts.deploy.deploy import look
-from scripts.stage import resolve
+from scripts.stage import LOCAL, StageName, resolve
 
 _DRIFT = 2
 
 
-def main(stage: str = typer.Option("local", help="local, dev or prod")) -> None:
+def main(stage: StageName = LOCAL) -> None:
     """Find what was changed behind Terraform's back and a deploy would change back; exit code 2 when there is some.
 
     What is in the code but not deployed yet is no drift: `make plan` shows it. Nothing is written.

@@ -1,4 +1,4 @@
-"""Print what points a shell at a stage: `eval "$(make -s env [STAGE=local|dev|prod])"`."""
+"""Print what points a shell at a stage: `eval "$(make -s env [STAGE=<stage>])"`."""
 
 import os
 import shlex
@@ -9,10 +9,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts.cli import UserError
 from scripts.deployment import PartlyDeployedError, deployed
-from scripts.stage import resolve
+from scripts.stage import LOCAL, StageName, resolve
 
 
-def main(stage: str = typer.Option("local", help="local, dev or prod")) -> None:
+def main(stage: StageName = LOCAL) -> None:
     """Print export and unset lines for the AWS CLI, boto3 and Terraform.
 
     They are right whether or not the stage is deployed. That it is only partly deployed is printed as a warning.

@@ -1,4 +1,4 @@
-"""Show what a deploy would change: `make plan [STAGE=local|dev|prod] [PLAN=<file>]`."""
+"""Show what a deploy would change: `make plan [STAGE=<stage>] [PLAN=<file>]`."""
 
 import os
 from pathlib import Path
@@ -8,11 +8,11 @@ import typer
 
 from scripts.deploy.deploy import look
 from scripts.deploy.terraform import HOLDS_DATA
-from scripts.stage import resolve
+from scripts.stage import LOCAL, StageName, resolve
 
 
 def main(
-    stage: Annotated[str, typer.Option(help="local, dev or prod")] = "local",
+    stage: StageName = LOCAL,
     plan: Annotated[Path | None, typer.Option(help="where to save the plan, for make deploy to apply it")] = None,
 ) -> None:
     """Show what a deploy would change, and save it if asked. Nothing in the stage is changed, locked or started."""

@@ -1,4 +1,4 @@
-"""Send one score through a stage, and see its total: `make smoke [STAGE=local|dev|prod]`."""
+"""Send one score through a stage, and see its total: `make smoke [STAGE=<stage>]`."""
 
 import secrets
 import time
@@ -13,6 +13,7 @@ import typer
 from scripts.cli import UserError
 from scripts.deploy.rollback import releases
 from scripts.deployment import Deployed, deployed
+from scripts.stage import LOCAL, StageName
 
 RECORD_ID, USERNAME = -1, "smoke test"
 """Below zero, where no game's are."""
@@ -145,7 +146,7 @@ def _what_to_do(system: Deployed) -> str:
 
 
 def main(
-    stage: str = typer.Option("local", help="local, dev or prod"),
+    stage: StageName = LOCAL,
     seconds: float = typer.Option(_SECONDS, help="for how long to wait for the total"),
 ) -> None:
     """Send one score through a stage and wait for its total; exit 1, saying how to go back, when there is none."""

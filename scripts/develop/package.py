@@ -17,15 +17,29 @@ _UNIX = 3
 _MODE = 0o100644 << 16
 
 
+def functions(sources: Path = SOURCES) -> list[str]:
+    """The functions that there is code of, by name: ProcessKinesisRecords is handlers/process_kinesis_records."""
+    packages = sorted(file.parent.name for file in sources.glob("handlers/*/handler.py"))
+    return ["".join(word.capitalize() for word in name.split("_")) for name in packages]
+
+
+def package_name(function: str) -> str:
+    """The name of a function's own package under handlers/."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", function).lower()
+
+
 def package(function: str, destination: Path, sources: Path = SOURCES) -> None:
     """Write the zip of a function: its own package under handlers/, and handlers/shared.
 
     Raises FileNotFoundError when there is no such function.
     """
-    own = re.sub(r"(?<!^)(?=[A-Z])", "_", function).lower()
+    own = package_name(function)
     handlers = sources / "handlers"
     if not (handlers / own / "handler.py").is_file():
-        raise FileNotFoundError(f"There is no function {function}: {handlers / own / 'handler.py'} is missing.")
+        raise FileNotFoundError(
+            f"There is no function {function}: {handlers / own / 'handler.py'} is missing. "
+            f"There are {', '.join(functions(sources))}."
+        )
     files = [handlers / "__init__.py", *(handlers / "shared").rglob("*.py"), *(handlers / own).rglob("*.py")]
     destination.parent.mkdir(parents=True, exist_ok=True)
     partial = destination.with_suffix(".partial")  # an interrupt must not leave half a package behind

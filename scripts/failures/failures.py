@@ -8,11 +8,12 @@ import typer
 
 from scripts.deployment import deployed
 from scripts.failures.store import Failure, FailureBucket
+from scripts.stage import LOCAL, StageName
 from scripts.timespan import since as parse_since
 
 
 def main(
-    stage: str = typer.Option("local", help="local, dev or prod"),
+    stage: StageName = LOCAL,
     since: str = typer.Option("", help="only what first failed since: 15m, 2h, 7d, or a time"),
     function: str = typer.Option("", help="only this function, by its name in the lab"),
     as_json: bool = typer.Option(False, "--json", help="one JSON document a line"),

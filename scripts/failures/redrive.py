@@ -20,6 +20,7 @@ from botocore.config import Config
 from scripts.deployment import Deployed, deployed
 from scripts.failures.replay import Answer, Invoke, event, groups, interpret, replay
 from scripts.failures.store import Failure, FailureBucket, Record
+from scripts.stage import LOCAL, StageName
 from scripts.timespan import since as parse_since
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def invoke(client: "LambdaClient", function: str, records: Sequence[Record]) -> 
 
 
 def main(
-    stage: str = typer.Option("local", help="local, dev or prod"),
+    stage: StageName = LOCAL,
     since: str = typer.Option("", help="only what first failed since: 15m, 2h, 7d, or a time"),
     function: str = typer.Option("", help="only this function, by its name in the lab"),
     dry_run: bool = typer.Option(False, "--dry-run", help="say what would be replayed, and replay nothing"),

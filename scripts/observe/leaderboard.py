@@ -23,6 +23,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from scripts.deployment import deployed
+from scripts.stage import LOCAL, StageName
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -140,7 +141,7 @@ def render(board: Board) -> Table:
 
 
 def main(
-    stage: str = typer.Option("local", help="local, dev or prod"),
+    stage: StageName = LOCAL,
     top: int = typer.Option(10, min=1, max=1000, help="how many users"),
     pages: int = typer.Option(1000, min=1, help="how many pages of 1 MB to read at most"),
     watch: bool = typer.Option(False, "--watch", help="show it live, until Ctrl-C"),

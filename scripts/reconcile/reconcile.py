@@ -25,6 +25,7 @@ from scripts.reconcile.judgement import Judgement, Verdict
 from scripts.reconcile.reconciliation import Reconciliation
 from scripts.reconcile.snapshot import Finding, Snapshot
 from scripts.reconcile.tables import DynamoDBScoreTables, Table, Throttle
+from scripts.stage import LOCAL, StageName
 
 EXIT_CODES = {Judgement.EXACT: 0, Judgement.WRONG: 2, Judgement.NOT_JUDGED: 3}
 """1 is for what could not be run at all. make turns every one but 0 into 2."""
@@ -40,7 +41,7 @@ _RESUMABLE_SECONDS = 24 * 60 * 60
 
 
 def main(
-    stage: str = typer.Option("local", help="local, dev or prod"),
+    stage: StageName = LOCAL,
     fix: bool = typer.Option(False, "--fix", help="repair what has drifted"),
     rate: float = typer.Option(RATE, min=1, help="read capacity units a second"),
     segments: int = typer.Option(SEGMENTS, min=1, max=1000, help="parts of a table that are read at once"),

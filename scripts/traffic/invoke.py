@@ -16,7 +16,8 @@ from botocore.config import Config
 
 from scripts.cli import UserError
 from scripts.deployment import deployed
-from scripts.stage import LOCAL
+from scripts.develop.package import functions
+from scripts.stage import LOCAL, StageName
 
 EVENTS = Path(__file__).parent / "events"
 _LONGEST_SECONDS = 900  # Lambda's own limit
@@ -85,6 +86,8 @@ def check_event(event: bytes, what: str) -> None:
         json.loads(event, parse_constant=_refuse)
     except json.JSONDecodeError as error:
         raise NotJsonError(f"{what} is not JSON: {error.msg}", error.lineno, error.colno) from None
+    except RecursionError:
+        raise UserError(f"{what} is nested too deeply") from None
     except ValueError as error:  # not text
         raise UserError(f"{what} is not JSON: {error}") from None
 
@@ -101,6 +104,8 @@ def find_report(log: str) -> Report | None:
     for line in log.splitlines():
         if '"platform.report"' in line:
             metrics: Mapping[str, Any] = json.loads(line)["record"]["metrics"]
+            if "maxMemoryUsedMB" not in metrics:
+                return None  # the local cloud does not know it of a process that died
             return Report(
                 metrics["durationMs"], metrics["billedDurationMs"], metrics["memorySizeMB"], metrics["maxMemoryUsedMB"]
             )
@@ -166,9 +171,9 @@ def describe(execution: Execution) -> str:
 
 
 def main(
-    function: str = typer.Option("", help="ProcessKinesisRecords or AggregateScoresByUser"),
+    function: str = typer.Option("", help=f"one of {', '.join(functions())}"),
     event: str = typer.Option("", help="a name in scripts/traffic/events/, a file, or - for standard input"),
-    stage: str = typer.Option("local", help="local, dev or prod"),
+    stage: StageName = LOCAL,
     as_json: bool = typer.Option(False, "--json", help="print it all as JSON"),
 ) -> None:
     """Invoke a function with an event; exit 1 when the function fails."""

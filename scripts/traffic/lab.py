@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from scripts.deploy.smoke import forget
 from scripts.deployment import Deployed, deployed
 from scripts.observe.logs import lines
+from scripts.stage import LOCAL, StageName
 from scripts.traffic.invoke import Execution, invoke, read_event
 
 _KINESIS, _AGGREGATE = "ProcessKinesisRecords", "AggregateScoresByUser"
@@ -220,13 +221,10 @@ def _succeeded(execution: Execution) -> str | None:
     return None if execution.error else json.dumps(execution.response)
 
 
-def _resources(execution: Execution) -> str:
+def _resources(execution: Execution) -> str | None:
     report = execution.report
     if report is None:
-        return (
-            f"{execution.round_trip_ms} ms there and back, {execution.memory_mb} MB configured; "
-            "the local cloud reports neither what is billed nor the memory used"
-        )
+        return None
     return (
         f"{report.duration_ms} ms, {report.billed_ms} ms billed, {report.memory_used_mb} of {report.memory_mb} MB used"
     )
@@ -237,7 +235,7 @@ def _line(execution: Execution, text: str) -> str | None:
 
 
 def main(
-    stage: str = typer.Option("local", help="local, dev or prod"),
+    stage: StageName = LOCAL,
     as_json: bool = typer.Option(False, "--json", help="print the checklist as JSON"),
 ) -> None:
     """Walk the lab's five tasks; exit 1 when something is missing that its guide says one should see."""

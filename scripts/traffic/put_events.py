@@ -8,6 +8,7 @@ import boto3
 import typer
 
 from scripts.deployment import deployed
+from scripts.stage import LOCAL, StageName
 from scripts.traffic.sender import PUT_RECORDS, Event, Meter, send_all, stream
 
 _ACTIONS = ("login", "join", "chat", "leave", "logout")
@@ -22,7 +23,7 @@ def events(n: int, *, users: int, seed: int) -> Iterator[Event]:
 
 
 def main(
-    stage: str = typer.Option("local", help="local, dev or prod"),
+    stage: StageName = LOCAL,
     n: int = typer.Option(1000, min=1, help="how many events"),
     users: int = typer.Option(20, min=1, help="of how many users"),
     rate: float = typer.Option(0, min=0, help="events a second; 0 for as fast as it goes"),

@@ -15,6 +15,7 @@ import typer
 
 from scripts.cli import UserError
 from scripts.deployment import Deployed, deployed
+from scripts.stage import LOCAL, StageName
 from scripts.traffic.sender import PUT_RECORDS, Destination, Event, Meter, ignore, send_all, stream
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def _request(write: Write) -> "WriteRequestTypeDef":
 
 
 def main(
-    stage: str = typer.Option("local", help="local, dev or prod"),
+    stage: StageName = LOCAL,
     n: int = typer.Option(1000, min=1, help="how many writes"),
     users: int = typer.Option(20, min=1, help="of how many users"),
     rate: float = typer.Option(0, min=0, help="writes a second; 0 for as fast as it goes"),

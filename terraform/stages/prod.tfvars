@@ -17,24 +17,19 @@ tables = {
 stream = { retention_hours = 168 }
 
 # No executions are reserved for the functions: a new AWS account has 10 in all, and Lambda keeps at least 100 of an
-# account's unreserved. Where the account has more (Service Quotas, AWS Lambda, Concurrent executions), reserve some: then
-# the account's other functions cannot take them, and what goes wrong here cannot take the others' share. A mapping uses
-# one execution for each shard and parallel batch, and a rollback or a redrive one more; 20 leaves room to grow the stream.
-process_kinesis_records = {
-  # reserved_concurrency = 20
-
+# account's unreserved. Where the account has more (Service Quotas, AWS Lambda, Concurrent executions), reserve some
+# (reserved_concurrency = 20): then the account's other functions cannot take them, and what goes wrong here cannot take
+# the others' share. A mapping uses one execution for each shard and parallel batch, and a rollback or a redrive one more;
+# 20 leaves room to grow the stream.
+functions = {
   # Every score event is a conditional put, which takes processor time (docs/performance.md): a whole core stores some 400 a
   # second and batch. It costs what 256 MB do, since a batch is done seven times as fast.
-  memory_size = 1769
-}
+  ProcessKinesisRecords = { memory_size = 1769 }
 
-# Batches of 1,000 where 100 is the default: of 100 users, a record takes 2.2 write units rather than 4.0, and five times as
-# many are counted a second. Twice the memory is twice the processor, in half the time, at the same price. Both as
-# measured: docs/performance.md.
-aggregate_scores_by_user = {
-  # reserved_concurrency = 20
-  memory_size = 512
-  mapping     = { batch_size = 1000 }
+  # Batches of 1,000 where 100 is the default: of 100 users, a record takes 2.2 write units rather than 4.0, and five times
+  # as many are counted a second. Twice the memory is twice the processor, in half the time, at the same price. Both as
+  # measured: docs/performance.md.
+  AggregateScoresByUser = { memory_size = 512, mapping = { batch_size = 1000 } }
 }
 
 # A month to look into what failed.

@@ -9,8 +9,8 @@ variables {
   stage  = "dev"
   stream = "Demo-Stream"
   functions = {
-    ProcessKinesisRecords = { name = "dev-ProcessKinesisRecords", timeout = 60, mapping_uuid = "11111111-0000-0000-0000-000000000000" }
-    AggregateScoresByUser = { name = "dev-AggregateScoresByUser", timeout = 30, mapping_uuid = "22222222-0000-0000-0000-000000000000" }
+    ProcessKinesisRecords = { name = "dev-ProcessKinesisRecords", timeout = 60, mapping_uuid = "11111111-0000-0000-0000-000000000000", event_source = "Demo-Stream" }
+    AggregateScoresByUser = { name = "dev-AggregateScoresByUser", timeout = 30, mapping_uuid = "22222222-0000-0000-0000-000000000000", event_source = "dev-GameScoreRecords" }
   }
   tables = {
     GameScoreRecords = { name = "dev-GameScoreRecords", operations = ["PutItem", "UpdateItem"] }
@@ -143,20 +143,81 @@ run "a_stage_may_have_no_alarm_and_keeps_its_dashboard" {
   }
 }
 
-run "the_dashboard_has_no_two_widgets_in_one_place" {
+# A third function with a table of its own, and enough charts for a second row.
+run "watches_and_shows_whatever_functions_and_tables_there_are" {
   command = apply
 
   module {
     source = "./modules/monitoring"
   }
 
+  variables {
+    functions = {
+      Aggregate = { name = "dev-Aggregate", timeout = 30, mapping_uuid = "1", event_source = "dev-Records" }
+      Count = {
+        name         = "dev-Count"
+        timeout      = 10
+        mapping_uuid = "2"
+        event_source = "Demo-Stream"
+        charts       = { for title in ["A", "B", "C"] : title => { metrics = ["${title}1", "${title}2"], stat = "Maximum" } }
+      }
+      Process = { name = "dev-Process", timeout = 60, mapping_uuid = "3", event_source = "Demo-Stream" }
+    }
+    tables = {
+      Counts  = { name = "dev-Counts", operations = ["UpdateItem"] }
+      Records = { name = "dev-Records", operations = ["PutItem", "UpdateItem"] }
+    }
+  }
+
   assert {
-    condition = length(distinct([
-      for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : "${widget.x} ${widget.y}"
-      ])) == length(jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets) && alltrue([
+    condition = alltrue(flatten([
+      for name in ["Aggregate", "Count", "Process"] : [
+        for kind in ["function-errors", "function-throttles", "function-duration", "iterator-age", "records-parked", "records-failed", "batches-given-up", "records-lost"] :
+        contains(keys(output.alarms), "${kind}-${name}")
+      ]
+      ])) && alltrue([
+      for subject in ["table-write-throttled-Counts", "table-read-throttled-Counts", "table-system-errors-Counts-UpdateItem"] :
+      contains(keys(output.alarms), subject)
+    ])
+    error_message = "Each function and each table has every alarm of its kind."
+  }
+
+  assert {
+    condition = [
+      for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : widget.properties.markdown
+      if widget.type == "text" && startswith(try(widget.properties.markdown, ""), "**")
+      ] == [
+      "**Demo-Stream**", "**dev-Count**", "**dev-Process**", "**dev-Aggregate**", "**dev-Counts**", "**dev-Records**", "**Reconcile**",
+    ]
+    error_message = "The dashboard has a section for each, from the stream to what is made of it."
+  }
+
+  assert {
+    condition = one([
+      for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : widget.properties.metrics
+      if try(widget.properties.title, "") == "B"
+    ]) == [for metric in ["B1", "B2"] : ["GameScores", metric, "FunctionName", "dev-Count", { stat = "Maximum" }]]
+    error_message = "A function's own charts are among its others."
+  }
+
+  assert {
+    condition = length(distinct(flatten([
+      for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : [
+        for x in range(widget.x, widget.x + widget.width) : [
+          for y in range(widget.y, widget.y + widget.height) : "${x} ${y}"
+        ]
+      ]
+      ]))) == sum([
+      for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : widget.width * widget.height
+    ])
+    error_message = "A widget covers a part of another."
+  }
+
+  assert {
+    condition = alltrue([
       for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : widget.x + widget.width <= 24
     ])
-    error_message = "A widget hides another, or is wider than the dashboard's 24 columns."
+    error_message = "A widget is beyond the dashboard's 24 columns."
   }
 }
 

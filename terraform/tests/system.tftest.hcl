@@ -13,21 +13,60 @@ run "has_the_labs_names_by_default" {
   }
 
   assert {
-    condition = tomap({ for key, table in output.tables : key => table.name }) == tomap({
-      GameScoreRecords = "GameScoreRecords"
-      GameScoreLedger  = "GameScoreLedger"
-      GameScoresByUser = "GameScoresByUser"
-    })
+    condition = (
+      alltrue([for key, table in output.tables : table.name == key])
+      && length(setsubtract(["GameScoreRecords", "GameScoreLedger", "GameScoresByUser"], keys(output.tables))) == 0
+    )
     error_message = "The lab's tables are GameScoreRecords and GameScoresByUser; the ledger is beside them."
   }
 
   assert {
-    condition = tomap({ for key, function in output.functions : key => function.name }) == tomap({
-      ProcessKinesisRecords = "ProcessKinesisRecords"
-      AggregateScoresByUser = "AggregateScoresByUser"
-    })
+    condition = (
+      alltrue([for key, function in output.functions : function.name == key])
+      && length(setsubtract(["ProcessKinesisRecords", "AggregateScoresByUser"], keys(output.functions))) == 0
+    )
     error_message = "The functions are ProcessKinesisRecords and AggregateScoresByUser in the lab."
   }
+}
+
+run "deploys_every_function_that_there_is_code_of" {
+  command = plan
+
+  assert {
+    condition = toset(keys(output.functions)) == toset([
+      for file in fileset("../src/handlers", "*/handler.py") :
+      join("", [for word in split("_", dirname(file)) : title(word)])
+    ])
+    error_message = "local.functions in main.tf and the packages with a handler.py in src/handlers are not the same."
+  }
+
+  assert {
+    condition     = alltrue([for name, package in local.handler_packages : fileexists("../src/handlers/${package}/handler.py")])
+    error_message = "A function's code is in the package of its name: ProcessKinesisRecords in process_kinesis_records."
+  }
+}
+
+run "gives_each_function_its_own_settings_and_the_rest_the_defaults" {
+  command = plan
+
+  variables {
+    functions = { AggregateScoresByUser = { memory_size = 512, timeout = 30 } }
+  }
+
+  assert {
+    condition     = module.function["AggregateScoresByUser"].timeout == 30 && module.function["ProcessKinesisRecords"].timeout == 60
+    error_message = "A function has the settings under its name, and else those of modules/function."
+  }
+}
+
+run "refuses_settings_of_a_function_that_there_is_not" {
+  command = plan
+
+  variables {
+    functions = { AggregateScores = { memory_size = 512 } }
+  }
+
+  expect_failures = [var.functions]
 }
 
 run "puts_the_prefix_before_every_name" {
@@ -74,6 +113,14 @@ run "wires_each_function_to_its_source" {
       output.tables.GameScoresByUser.stream_arn == null,
     ])
     error_message = "Of the tables, the records alone have a stream: totals must not trigger anything."
+  }
+
+  assert {
+    condition = (
+      output.tables.GameScoresByUser.hash_key == { name = "Username", type = "S" }
+      && output.functions.AggregateScoresByUser.event_source_arn == output.tables.GameScoreRecords.stream_arn
+    )
+    error_message = "The outputs say what a table's key is, and what a function reads."
   }
 
   assert {
@@ -126,7 +173,7 @@ run "accepts_failures_of_a_month" {
   }
 
   assert {
-    condition     = module.failure_store.name != ""
+    condition     = module.on_failure_bucket.name != ""
     error_message = "33 days of failures can all be redriven."
   }
 }
@@ -150,7 +197,7 @@ run "knows_each_stage_by_the_name_of_its_file" {
   assert {
     condition = var.stage == "local" && alltrue([
       for file in fileset("stages", "*.tfvars") :
-      one(regexall("(?m)^stage += \"([a-z]+)\"$", file("stages/${file}"))[*][0]) == trimsuffix(file, ".tfvars")
+      one(regexall("(?m)^stage += \"([a-z0-9-]+)\"$", file("stages/${file}"))[*][0]) == trimsuffix(file, ".tfvars")
     ])
     error_message = "stage in a stage's .tfvars must be its file's name: make reconcile publishes the metric Drift by it."
   }
@@ -170,10 +217,10 @@ run "refuses_parallel_batches_where_scores_would_overtake_each_other" {
   command = plan
 
   variables {
-    process_kinesis_records = { mapping = { parallelization_factor = 2 } }
+    functions = { ProcessKinesisRecords = { mapping = { parallelization_factor = 2 } } }
   }
 
-  expect_failures = [var.process_kinesis_records]
+  expect_failures = [var.functions]
 }
 
 run "refuses_several_shards_where_scores_would_overtake_each_other" {
@@ -183,19 +230,19 @@ run "refuses_several_shards_where_scores_would_overtake_each_other" {
     stream = { shard_count = 2 }
   }
 
-  expect_failures = [var.process_kinesis_records]
+  expect_failures = [var.functions]
 }
 
 run "takes_both_where_producers_keep_a_records_events_together" {
   command = plan
 
   variables {
-    stream                  = { shard_count = 2, partition_key_is_record_id = true }
-    process_kinesis_records = { mapping = { parallelization_factor = 2 } }
+    stream    = { shard_count = 2, partition_key_is_record_id = true }
+    functions = { ProcessKinesisRecords = { mapping = { parallelization_factor = 2 } } }
   }
 
   assert {
-    condition     = length(output.functions) == 2
+    condition     = length(output.functions) >= 2
     error_message = "Order is kept per partition key."
   }
 }
@@ -204,13 +251,13 @@ run "takes_both_where_scores_are_only_logged" {
   command = plan
 
   variables {
-    ingest_scores           = false
-    stream                  = { shard_count = 2 }
-    process_kinesis_records = { mapping = { parallelization_factor = 2 } }
+    ingest_scores = false
+    stream        = { shard_count = 2 }
+    functions     = { ProcessKinesisRecords = { mapping = { parallelization_factor = 2 } } }
   }
 
   assert {
-    condition     = length(output.functions) == 2
+    condition     = length(output.functions) >= 2
     error_message = "What is only logged needs no order."
   }
 }

@@ -1,4 +1,4 @@
-"""The system, applied by python-terraform to a local cloud of the tests' own."""
+"""The system, applied by python-terraform: to a local cloud of the tests' own, or to an AWS account."""
 
 import json
 import os
@@ -9,40 +9,64 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
+import pytest
 from python_terraform import IsNotFlagged, Terraform, TerraformCommandError
 
+from localcloud.cloud import LocalCloud
 from scripts.deploy import state_bucket
+from scripts.develop.acceptance import environment, left, prefix_of, trial
 from scripts.stage import LOCAL, ROOT, TERRAFORM, Stage, resolve
+from tests import waiting
 from tests.waiting import free_port
 
-if TYPE_CHECKING:
-    from mypy_boto3_kms import KMSClient
+
+@contextmanager
+def pointed_at(stage: Stage, **ambient: str) -> Iterator[None]:
+    """Point this process at a stage for a while, and the commands that it starts, which resolve the stage again."""
+    before = dict(os.environ)
+    try:
+        os.environ.update(ambient)
+        stage.activate()
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @contextmanager
 def local_stage(folder: Path) -> Iterator[Stage]:
     """A local cloud on a free port, and this process pointed at it; both undone at the end."""
-    ambient = {"LOCAL_DIR": str(folder), "LOCAL_PORT": str(free_port())}
+    ambient = {"LOCAL_DIR": str(folder), "LOCAL_PORT": str(LocalCloud(folder / "cloud").port() or free_port())}
     stage = resolve(LOCAL, ambient)
-    before = dict(os.environ)
     try:
         stage.local_cloud.up(stage.port)
-        os.environ.update(ambient)  # for the commands, which resolve the stage by themselves
-        stage.activate()
-        yield stage
+        with pointed_at(stage, **ambient):
+            yield stage
     finally:
-        os.environ.clear()
-        os.environ.update(before)
         stage.local_cloud.down()
+
+
+@contextmanager
+def aws_stage(name: str, account: str) -> Iterator[Stage]:
+    """A stage in AWS, for whoever was asked about this account; the tests end when the credentials are another's."""
+    stage = resolve(name, os.environ)
+    with pointed_at(stage):
+        found = stage.account()
+        if found != account:
+            pytest.exit(f"Nothing was made in account {found}: start these tests by make acceptance STAGE={name}", 1)
+        stage.check_account(found)
+        yield stage
 
 
 class Deployment:
     """One deployed copy of the system. Every method raises when Terraform returns an error."""
 
     def __init__(self, stage: Stage, prefix: str, variables: Mapping[str, Any]) -> None:
+        settings = {"bucket": state_bucket.ensure(stage, stage.account()), "key": stage.state_key}
+        local = {"use_path_style": "true"} if stage.endpoint else {}
         self._terraform = Terraform(
             working_dir=str(TERRAFORM),
             variables={"name_prefix": prefix, "failures": {"force_destroy": True}, **variables},
@@ -50,12 +74,7 @@ class Deployment:
         os.environ["TF_DATA_DIR"] = str(stage.folder / "terraform" / prefix)
         self._call(
             "init",
-            backend_config={
-                "bucket": state_bucket.ensure(stage, stage.account()),
-                "key": stage.state_key,
-                "use_path_style": "true",
-                "use_lockfile": "true",
-            },
+            backend_config={**settings, **local, "use_lockfile": "true", "encrypt": "true"},
             reconfigure=True,
         )
 
@@ -68,11 +87,27 @@ class Deployment:
         """Create these resources and what they depend on, as an apply that was cut short does."""
         self._call("apply", skip_plan=True, target=list(addresses))
 
+    def take_over(self, address: str, id_: str) -> None:
+        """Bring into the state what was created by other means."""
+        self._call("import_cmd", address, id_, var=self._terraform.variables)
+
     def plan(self, *, lock: bool = True) -> str:
         """What another apply would change; empty for nothing."""
         code, output, errors = self._terraform.plan(lock=lock)  # 0: no change, 1: failed, 2: a change
         assert code in (0, 2), f"terraform plan failed:\n{errors}"
         return str(output) if code else ""
+
+    def planned_changes(self) -> list[dict[str, Any]]:
+        """The resources that another apply would change, each as `terraform show -json` has it."""
+        with TemporaryDirectory() as folder:
+            plan = f"{folder}/plan"
+            self._call("plan", out=plan, detailed_exitcode=IsNotFlagged)
+            shown = json.loads(self._call("show", plan, json=True))
+        return [
+            each
+            for each in shown.get("resource_changes", [])
+            if each["mode"] == "managed" and each["change"]["actions"] != ["no-op"]
+        ]
 
     def planned(self, *var_files: Path) -> dict[str, Any]:
         """What an apply with these variables, and no others, would make, as `terraform show -json` says it."""
@@ -92,9 +127,9 @@ class Deployment:
         return {name: each["value"] for name, each in json.loads(output).items()}
 
     def destroy(self) -> None:
-        """Remove the system."""
+        """Remove the system, once a Terraform that was interrupted has ended."""
         # python-terraform would send -force, which Terraform no longer knows.
-        self._call("destroy", force=IsNotFlagged, auto_approve=True)
+        self._call("destroy", force=IsNotFlagged, auto_approve=True, lock_timeout="900s")
 
     def _call(self, method: str, *arguments: str, **options: Any) -> str:
         try:
@@ -111,6 +146,11 @@ class System:
     stage: Stage
     deployment: Deployment
     outputs: Mapping[str, Any]
+
+    @property
+    def prefix(self) -> str:
+        """What its names begin with."""
+        return prefix_of(self.stage)
 
     def table(self, name: str) -> str:
         """The real name of a table of the lab."""
@@ -132,13 +172,14 @@ class System:
     def command(self, name: str, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
         """Run a command of scripts/ on this system, as make does, to its end."""
         with self.start(name, *arguments) as process:
-            output, errors = process.communicate(stdin, timeout=120)
+            output, errors = process.communicate(stdin, timeout=waiting.patience().command)
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
     def start(self, name: str, *arguments: str) -> "subprocess.Popen[str]":
-        """Start a command of scripts/ on this system."""
+        """Start a command of scripts/ on this system, or on another stage that the arguments name."""
+        stage = () if "--stage" in arguments else ("--stage", self.stage.name)
         return subprocess.Popen(
-            [sys.executable, "-m", "scripts", name, *arguments],
+            [sys.executable, "-m", "scripts", name, *stage, *arguments],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": "src"},
             stdin=subprocess.PIPE,
@@ -149,17 +190,23 @@ class System:
 
 
 @contextmanager
-def deployed_system(folder: Path, prefix: str, **variables: Any) -> Iterator[System]:
-    """The system on a local cloud of its own: applied, lent, destroyed, and seen to be gone."""
-    with local_stage(folder) as stage:
-        deployment = Deployment(stage, prefix, variables)
+def deployed_system(stage: Stage, folder: Path, *, in_own_account: bool) -> Iterator[System]:
+    """A trial of a stage: applied, lent, destroyed, and seen to be gone.
+
+    In an account of the tests' own nothing else may be left either.
+    """
+    made = trial(stage, folder)
+    deployment: Deployment | None = None
+    with pointed_at(made, **environment(made)):
         try:
+            deployment = Deployment(made, prefix_of(made), made.variables)
             deployment.apply()
-            yield System(stage, deployment, deployment.outputs())
+            yield System(made, deployment, deployment.outputs())
         finally:
-            deployment.destroy()
-        left = what_is_left()
-        assert not left, left
+            if deployment is not None:
+                deployment.destroy()
+        remains = left("" if in_own_account else prefix_of(made))
+        assert not remains, remains
 
 
 def release(function: str) -> None:
@@ -168,28 +215,3 @@ def release(function: str) -> None:
     functions.get_waiter("function_updated_v2").wait(FunctionName=function, WaiterConfig={"Delay": 1})
     version = functions.publish_version(FunctionName=function)["Version"]
     functions.update_alias(FunctionName=function, Name="live", FunctionVersion=version)
-
-
-def what_is_left() -> list[str]:
-    """Every resource of a kind that the system has, but for the bucket of Terraform's state."""
-    kms = boto3.client("kms")
-    buckets = [bucket["Name"] for bucket in boto3.client("s3").list_buckets()["Buckets"]]
-    return [
-        *boto3.client("kinesis").list_streams()["StreamNames"],
-        *boto3.client("dynamodb").list_tables()["TableNames"],
-        *(each["FunctionName"] for each in boto3.client("lambda").list_functions()["Functions"]),
-        *(each["UUID"] for each in boto3.client("lambda").list_event_source_mappings()["EventSourceMappings"]),
-        *(each["logGroupName"] for each in boto3.client("logs").describe_log_groups()["logGroups"]),
-        *(each["RoleName"] for each in boto3.client("iam").list_roles()["Roles"]),
-        *(bucket for bucket in buckets if "tfstate" not in bucket),
-        *(each["AlarmName"] for each in boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]),
-        *(each["DashboardName"] for each in boto3.client("cloudwatch").list_dashboards()["DashboardEntries"]),
-        *(each["TopicArn"] for each in boto3.client("sns").list_topics()["Topics"]),
-        *(each["KeyArn"] for each in kms.list_keys()["Keys"] if _is_usable(kms, each["KeyId"])),
-    ]
-
-
-def _is_usable(kms: "KMSClient", key_id: str) -> bool:
-    """Whether a key of ours is not about to be deleted, which KMS does after days at the soonest."""
-    key = kms.describe_key(KeyId=key_id)["KeyMetadata"]
-    return key.get("KeyManager") == "CUSTOMER" and key.get("KeyState") != "PendingDeletion"

@@ -12,13 +12,14 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts.stage import TERRAFORM
+from scripts.stage import LOCAL, TERRAFORM, stages
+from tests.acceptance.players import Players
 from tests.integration.deployment import Deployment, System, local_stage
-from tests.integration.test_exactness import Players
 from tests.policy.rules import complaints, resources
 from tests.waiting import eventually
 
 PROCESS, AGGREGATE = "ProcessKinesisRecords", "AggregateScoresByUser"
+STAGES_IN_AWS, WITH_A_KEY = [name for name in stages() if name != LOCAL], "with a key"
 KEY = "arn:aws:kms:us-east-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 
@@ -32,17 +33,14 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
     # Whose account a stage belongs to is for its owner to say, and the local cloud's is none of theirs.
     (account := folder / "account.tfvars.json").write_text(json.dumps({"allowed_account_ids": ["000000000000"]}))
     (key := folder / "key.tfvars.json").write_text(json.dumps({"kms_key_arn": KEY}))
-    dev, prod = (TERRAFORM / "stages" / f"{name}.tfvars" for name in ("dev", "prod"))
+    files = {name: TERRAFORM / "stages" / f"{name}.tfvars" for name in STAGES_IN_AWS}
     with local_stage(folder) as stage:
         deployment = Deployment(stage, "", {})
-        return {
-            "dev": deployment.planned(dev, account),
-            "prod": deployment.planned(prod, account),
-            "prod with a key": deployment.planned(prod, account, key),
-        }
+        plans = {name: deployment.planned(file, account) for name, file in files.items()}
+        return plans | {WITH_A_KEY: deployment.planned(files[STAGES_IN_AWS[-1]], account, key)}
 
 
-@pytest.mark.parametrize("name", ["dev", "prod", "prod with a key"])
+@pytest.mark.parametrize("name", [*STAGES_IN_AWS, WITH_A_KEY])
 def test_a_plan_of_a_stage_succeeds_and_breaks_no_rule(plans: Mapping[str, Any], name: str) -> None:
     plan = plans[name]
 
@@ -219,20 +217,25 @@ OF_EACH: Mapping[str, tuple[Use, ...]] = {
     "logs:CreateLogStream": (log_is_written,),
     "logs:PutLogEvents": (log_is_written,),
     "s3:ListBucket": (mapping_is_changed,),
-    "s3:PutObject": (mapping_is_changed, poison_is_parked),
+    "s3:PutObject": (mapping_is_changed,),
 }
+"""What every function needs; more of it is needed by one that parks records."""
+OF_THE_STREAM: Mapping[str, tuple[Use, ...]] = {
+    f"kinesis:{action}": (mapping_is_changed,)
+    for action in ("DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards")
+}
+"""What a function needs to read Demo-Stream."""
 NEEDED: Mapping[str, Mapping[str, tuple[Use, ...]]] = {
     PROCESS: {
         **OF_EACH,
-        "kinesis:DescribeStream": (mapping_is_changed,),
-        "kinesis:DescribeStreamSummary": (mapping_is_changed,),
+        **OF_THE_STREAM,
+        "s3:PutObject": (mapping_is_changed, poison_is_parked),
         "kinesis:GetRecords": (mapping_is_changed, record_is_counted),
-        "kinesis:GetShardIterator": (mapping_is_changed,),
-        "kinesis:ListShards": (mapping_is_changed,),
         "dynamodb:PutItem": (record_is_counted,),
     },
     AGGREGATE: {
         **OF_EACH,
+        "s3:PutObject": (mapping_is_changed, poison_is_parked),
         "dynamodb:BatchGetItem": (record_is_updated,),
         "dynamodb:DescribeStream": (mapping_is_changed,),
         "dynamodb:GetRecords": (mapping_is_changed, record_is_counted),
@@ -242,6 +245,10 @@ NEEDED: Mapping[str, Mapping[str, tuple[Use, ...]]] = {
         "dynamodb:UpdateItem": (record_is_counted,),
     },
 }
+
+
+def test_the_needs_of_every_deployed_function_are_shown_here(system: System) -> None:
+    assert set(NEEDED) == set(system.outputs["functions"]), "say in NEEDED what each action of a function's role is for"
 
 
 @pytest.mark.parametrize("function", NEEDED)
@@ -263,3 +270,30 @@ def test_without_any_one_action_of_its_role_a_function_fails_and_says_why_until_
     with ExitStack() as uses, without(system, function, action):
         for use in NEEDED[function][action]:
             uses.enter_context(use(system, function, action))
+
+
+def errors(system: System) -> str:
+    """What AggregateScoresByUser has logged as errors."""
+    return "\n".join(line for line in system.logged(AGGREGATE) if '"ERROR"' in line)
+
+
+def parked(system: System) -> set[str]:
+    """The keys of what AggregateScoresByUser has parked."""
+    bucket, prefix = system.outputs["failure_bucket"], f"parked/{system.function(AGGREGATE)}/"
+    return {
+        each["Key"] for each in boto3.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+    }
+
+
+def test_without_the_right_to_park_a_poison_record_is_retried_and_the_rest_is_counted_once(system: System) -> None:
+    players = Players(system, "report-failures", 9000)
+    before, reported = parked(system), errors(system)
+
+    with without(system, AGGREGATE, "s3:PutObject"):
+        players.put(1, "ann", Score="none")
+        players.put(2, "ann", Score=2)
+        eventually(lambda: "s3:PutObject" in errors(system).removeprefix(reported), what="the denial in the log")
+        assert parked(system) == before
+
+    eventually(lambda: len(parked(system) - before) == 1, what="the parked record")
+    eventually(lambda: players.totals() == {"report-failures ann": (2, 1)}, what="exact totals")

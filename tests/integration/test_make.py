@@ -14,6 +14,7 @@ import boto3
 import pytest
 
 from localcloud.cloud import CREDENTIAL, HOST, REGION, LocalCloud
+from scripts.stage import stages
 from tests.integration.shell import Shell
 from tests.waiting import eventually
 
@@ -111,7 +112,7 @@ def test_a_stage_lives_through_interrupts_repeats_and_its_destruction(shell: She
     code, output = shell.make("drift")
     assert code == 2, output
     drifted = [line for line in output.splitlines() if line.startswith("  module.")]
-    assert drifted == ["  module.aggregate_scores_by_user.aws_lambda_function.this: environment, memory_size"]
+    assert drifted == ['  module.function["AggregateScoresByUser"].aws_lambda_function.this: environment, memory_size']
 
     code, output = shell.make("destroy")
     assert code == 0, output
@@ -171,7 +172,7 @@ def test_env_points_a_shell_at_the_stage(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("arguments", "environment", "message"),
     [
-        (["deploy", "STAGE=staging"], {}, "error: There is no stage 'staging'. Choose one of dev, local, prod"),
+        (["deploy", "STAGE=No-Stage"], {}, f"error: There is no stage 'No-Stage'. Choose one of {', '.join(stages())}"),
         (["deploy", "STAGE=dev"], {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}, "error: Stage dev is in AWS, but"),
         (
             ["deploy", "STAGE=dev"],

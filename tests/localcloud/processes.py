@@ -1,7 +1,5 @@
 """A local cloud of a test's own, whose two processes can be killed one by one."""
 
-import io
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +59,3 @@ def _kill(process: psutil.Process | None) -> None:
     assert process is not None, "it is not running"
     process.kill()
     process.wait(timeout=10)
-
-
-def package(files: dict[str, str]) -> bytes:
-    """A function's zip."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, text in files.items():
-            archive.writestr(name, text)
-    return buffer.getvalue()

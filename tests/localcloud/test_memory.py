@@ -6,7 +6,8 @@ from uuid import uuid4
 import psutil
 import pytest
 
-from tests.localcloud.conftest import Deployment, policy
+from tests.acceptance.probe import policy
+from tests.localcloud.conftest import Deployment
 from tests.localcloud.processes import Cloud
 from tests.waiting import eventually
 

@@ -248,12 +248,13 @@ def denies_plain_text(statement: Statement) -> bool:
 
 
 def _companions(of: Resource, kind: str, key: str, name: str, everything: Sequence[Resource]) -> list[Resource]:
-    """The resources of a kind that name a resource, or that are in its module and do not know its name yet."""
+    """The resources of a kind that name a resource, or that do not know its name yet and are in its module or below."""
     mine = of.values.get(name)
     return [
         each
         for each in everything
-        if each.type == kind and (each.values[key] == mine if each.values.get(key) else each.module == of.module)
+        if each.type == kind
+        and (each.values[key] == mine if each.values.get(key) else f"{each.module}.".startswith(f"{of.module}."))
     ]
 
 

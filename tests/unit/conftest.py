@@ -25,7 +25,8 @@ def context() -> Context:
 @pytest.fixture(autouse=True)
 def _no_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     """No unit test can reach an account or a local cloud, whatever the developer's shell points at."""
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_SESSION_TOKEN", "LOCAL_PORT", "STATE_BUCKET", "LOCAL_DIR"):
+    own = ("LOCAL_PORT", "STATE_BUCKET", "LOCAL_DIR", "STAGES_DIR")
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_SESSION_TOKEN", *own):
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")

@@ -4,11 +4,17 @@ They call Make alone, end in time, ask for a token only to use it, and pass on w
 has, and a deploy applies the plan that was approved.
 """
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+
+from scripts.deploy import github_stages
+from scripts.stage import ROOT
 
 GITHUB = Path(__file__).parents[2] / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
@@ -57,12 +63,13 @@ def test_what_a_job_runs_is_make(job: dict[str, Any]) -> None:
 
 def test_a_stage_is_told_its_region_and_its_states_bucket() -> None:
     for caller in ("ci", "deploy-prod", "nightly"):
-        for name, job in workflow(caller)["jobs"].items():
+        for job in workflow(caller)["jobs"].values():
             if "uses" not in job:
                 continue
             stage = job["with"]["stage"].upper()
-            assert job["with"]["region"] == f"${{{{ vars.{stage}_REGION }}}}", name
-            assert job["with"]["state_bucket"] == f"${{{{ vars.{stage}_STATE_BUCKET }}}}", name
+            of_stage = "vars[format('{{0}}_{}', matrix.stage.variable)]" if "strategy" in job else f"vars.{stage}_{{}}"
+            for name in ("region", "state_bucket"):
+                assert job["with"][name] == f"${{{{ {of_stage.format(name.upper())} }}}}"
 
 
 @pytest.mark.parametrize("name", ["look", "deploy", "reconcile"])
@@ -94,17 +101,41 @@ def test_prod_takes_only_what_passed_ci_and_what_dev_has() -> None:
     assert workflow("ci")["jobs"]["deploy-dev"]["needs"] == "ci"
 
 
-def test_every_night_each_stage_in_aws_is_looked_at_for_drift_and_reconciled() -> None:
-    stages = {file.stem for file in (GITHUB.parent / "terraform" / "stages").glob("*.tfvars")} - {"local"}
-    jobs = workflow("nightly")["jobs"].values()
+def test_every_night_each_stage_with_roles_is_looked_at_for_drift_and_reconciled() -> None:
+    jobs = workflow("nightly")["jobs"]
 
     assert workflow("nightly")["on"]["schedule"]
-    assert {(job["uses"].rpartition("/")[2], job["with"].get("target"), job["with"]["stage"]) for job in jobs} == {
-        each for stage in stages for each in (("look.yml", "drift", stage), ("reconcile.yml", None, stage))
+    for name, file in (("drift", "look.yml"), ("reconcile", "reconcile.yml")):
+        assert jobs[name]["uses"].rpartition("/")[2] == file
+        assert jobs[name]["strategy"]["matrix"]["stage"] == f"${{{{ fromJSON(needs.stages.outputs.{name}) }}}}"
+        assert jobs[name]["strategy"]["fail-fast"] is False, "one stage's drift must not hide another's"
+        assert jobs[name]["if"] == f"needs.stages.outputs.{name} != '[]'"
+        assert jobs[name]["with"]["stage"] == "${{ matrix.stage.name }}"
+    assert jobs["drift"]["with"]["role"] == "${{ vars[format('{0}_PLAN_ROLE', matrix.stage.variable)] }}"
+    assert jobs["reconcile"]["with"]["role"] == "${{ vars[format('{0}_RECONCILE_ROLE', matrix.stage.variable)] }}"
+
+
+def test_a_stage_without_a_role_is_left_out_of_the_nightly_job_that_needs_it() -> None:
+    variables = {"DEV_PLAN_ROLE": "p", "DEV_RECONCILE_ROLE": "r", "LOAD_TEST_PLAN_ROLE": "p", "PROD_PLAN_ROLE": ""}
+
+    dev, load_test = {"name": "dev", "variable": "DEV"}, {"name": "load-test", "variable": "LOAD_TEST"}
+    assert github_stages.matrices(["prod", "load-test", "dev"], variables) == {
+        "drift": [dev, load_test],
+        "reconcile": [dev],
     }
-    assert {job["with"]["role"] for job in jobs} == {
-        f"${{{{ vars.{stage.upper()}_{role}_ROLE }}}}" for stage in stages for role in ("PLAN", "RECONCILE")
-    }
+
+
+def test_the_nightly_workflow_is_told_its_stages_as_outputs() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.deploy.github_stages"],
+        cwd=ROOT,
+        env={"VARIABLES": json.dumps({"PROD_PLAN_ROLE": "p"})},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout == 'drift=[{"name": "prod", "variable": "PROD"}]\nreconcile=[]\n'
 
 
 def test_a_reconcile_shows_its_verdict_and_no_finding() -> None:

@@ -23,3 +23,8 @@ output "log_group_name" {
   description = "Name of the function's log group."
   value       = aws_cloudwatch_log_group.this.name
 }
+
+output "timeout" {
+  description = "Seconds after which Lambda ends an invocation."
+  value       = aws_lambda_function.this.timeout
+}

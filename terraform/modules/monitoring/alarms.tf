@@ -92,7 +92,7 @@ locals {
       thresholds = { for key in keys(local.function_dimensions) : key => var.thresholds.failed }
     }
 
-    # These two need MetricsConfig on the mapping (modules/trigger):
+    # These two need MetricsConfig on the mapping (modules/event_source_mapping):
     # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html#event-source-mapping-metrics
     batches-given-up = {
       meaning    = "Records that failed for too long, or too often, were moved to the failure bucket: totals lack them."

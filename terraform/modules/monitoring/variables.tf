@@ -22,22 +22,28 @@ variable "stream" {
 }
 
 variable "functions" {
-  description = "The functions by their names in the lab: name, timeout in seconds, and UUID of the event source mapping."
-  type = object({
-    ProcessKinesisRecords = object({ name = string, timeout = number, mapping_uuid = string })
-    AggregateScoresByUser = object({ name = string, timeout = number, mapping_uuid = string })
-  })
+  description = <<-EOT
+    The functions, by their names in the lab.
+    name: the real name.
+    timeout: seconds.
+    mapping_uuid: UUID of the event source mapping.
+    event_source: name of the stream or table that the function reads.
+    charts: charts of the function's own metrics, by title; stat is how CloudWatch sums them up.
+  EOT
+  type = map(object({
+    name         = string
+    timeout      = number
+    mapping_uuid = string
+    event_source = string
+    charts       = optional(map(object({ metrics = list(string), stat = optional(string, "Sum") })), {})
+  }))
   nullable = false
 }
 
 variable "tables" {
-  description = "The tables by their names in the lab: name, and the DynamoDB operations by which the functions write to them."
-  type = object({
-    GameScoreRecords = object({ name = string, operations = set(string) })
-    GameScoreLedger  = object({ name = string, operations = set(string) })
-    GameScoresByUser = object({ name = string, operations = set(string) })
-  })
-  nullable = false
+  description = "The tables, by their names in the lab: real name, and the DynamoDB operations by which the functions use them."
+  type        = map(object({ name = string, operations = set(string) }))
+  nullable    = false
 }
 
 variable "kinds" {

@@ -121,7 +121,7 @@ def test_an_event_that_is_no_batch_is_reported_as_failed(
     logged = json.loads(capsys.readouterr().out)
     assert (logged["level"], logged["message"]) == (
         "ERROR",
-        "The event has no list of Records, as the event of a stream has",
+        "The event is not a batch of records: it has no list of Records. Nothing was processed.",
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts.cli import UserError
-from scripts.stage import resolve
+from scripts.stage import resolve, stages
 
 
 def test_the_local_stage_needs_nothing_from_the_environment(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_an_activated_stage_replaces_what_points_elsewhere(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("name", "ambient", "message"),
     [
-        ("staging", {}, "There is no stage 'staging'. Choose one of dev, local, prod"),
+        ("No-Stage", {}, f"There is no stage 'No-Stage'. Choose one of {', '.join(stages())}"),
         ("dev", {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}, "Unset it: unset AWS_ENDPOINT_URL"),
         ("local", {"AWS_ENDPOINT_URL": "https://example.com"}, "Unset it: unset AWS_ENDPOINT_URL"),
         ("local", {"LOCAL_PORT": "none"}, "LOCAL_PORT=none is not a port"),

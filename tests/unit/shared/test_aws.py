@@ -422,6 +422,9 @@ MODELS: dict[str, Change] = {
     "no such operation": lambda model: model["operations"].pop("TransactWriteItems"),
     "an operation without input": lambda model: model["operations"]["TransactWriteItems"].pop("input"),
     "no such shape": lambda model: model["shapes"].pop("TransactWriteItemsInput"),
+    "no such read": lambda model: model["operations"].pop("BatchGetItem"),
+    "a read without output": lambda model: model["operations"]["BatchGetItem"].pop("output"),
+    "no such error": lambda model: model["shapes"].pop("TransactionCanceledException"),
     "a shape without members": lambda model: model["shapes"]["TransactWriteItemsInput"].pop("members"),
 }
 

@@ -32,7 +32,7 @@ class Configured(Stage):
 
 def configured(**variables: Any) -> Stage:
     """Stage dev with these variables."""
-    return Configured("dev", "eu-central-1", None, Path("unused"), variables)
+    return Configured("dev", "eu-central-1", None, Path("unused"), given=variables)
 
 
 def bootstrapped(stage: Stage, trust: Trust, before: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,11 +27,11 @@ from scripts.deploy.terraform import Change, OneInterrupt, Terraform
 from scripts.deployment import NotDeployedError
 from scripts.stage import Stage, resolve
 
-TABLE = "module.score_records.aws_dynamodb_table.this"
+TABLE = 'module.table["GameScoreRecords"].aws_dynamodb_table.this'
 
 
 STREAM = "module.stream.aws_kinesis_stream.this"
-FUNCTION = "module.process_kinesis_records.aws_lambda_function.this"
+FUNCTION = 'module.function["ProcessKinesisRecords"].aws_lambda_function.this'
 
 
 def change(address: str, *actions: str, **before: Any) -> Change:
@@ -62,7 +63,7 @@ def account_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
 
 @pytest.mark.parametrize("actions", [("delete",), ("delete", "create"), ("create", "delete")])
 def test_a_deploy_that_would_delete_or_replace_a_table_is_refused(actions: tuple[str, ...]) -> None:
-    with pytest.raises(UserError, match=rf"^Nothing was changed: .* {TABLE}\. .* ALLOW_DATA_LOSS=1$"):
+    with pytest.raises(UserError, match=rf"^Nothing was changed: .* {re.escape(TABLE)}\. .* ALLOW_DATA_LOSS=1$"):
         refuse_losses([change(TABLE, *actions)])
 
 
@@ -70,7 +71,11 @@ def test_a_deploy_may_change_tables_and_replace_what_holds_no_data() -> None:
     refuse_losses(
         [
             change(TABLE, "update"),
-            change("module.records_trigger.aws_lambda_event_source_mapping.this", "delete", "create"),
+            change(
+                'module.event_source_mapping["AggregateScoresByUser"].aws_lambda_event_source_mapping.this',
+                "delete",
+                "create",
+            ),
             change("module.stream.aws_kinesis_stream.this", "create"),
         ]
     )
@@ -123,7 +128,7 @@ def test_what_exists_is_imported_and_what_is_half_made_is_untainted(monkeypatch:
 
     assert recovering.terraform.recover()
 
-    mapping = "module.stream_trigger.aws_lambda_event_source_mapping.this"
+    mapping = 'module.event_source_mapping["ProcessKinesisRecords"].aws_lambda_event_source_mapping.this'
     assert recovering.state_changes == [("import", TABLE, "found"), ("untaint", "untaint", STREAM)]
     assert mapping not in str(recovering.ran), "a replacement is no leftover"
 
@@ -273,7 +278,7 @@ print(len(heard))
 def test_a_destroy_of_a_protected_table_is_refused_before_anything_is_removed() -> None:
     changes = [
         change(TABLE, "delete", name="GameScoreRecords", deletion_protection_enabled=True),
-        change("module.scores_by_user.aws_dynamodb_table.this", "delete", deletion_protection_enabled=False),
+        change('module.table["GameScoresByUser"].aws_dynamodb_table.this', "delete", deletion_protection_enabled=False),
     ]
 
     with pytest.raises(UserError, match=r"^Nothing was removed: GameScoreRecords are protected\..*dev\.tfvars"):
@@ -303,16 +308,13 @@ def test_a_bucket_is_full_also_when_only_old_versions_are_left_in_it() -> None:
     assert found == ["failures", "versions"]
 
 
-def test_a_stage_takes_its_own_account_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stages = tmp_path / "terraform" / "stages"
-    stages.mkdir(parents=True)
+def test_a_stage_takes_its_own_account_and_no_other(tmp_path: Path) -> None:
+    stages = tmp_path
     (stages / "dev.tfvars").write_text('allowed_account_ids = ["111111111111"]')
     (stages / "local.tfvars").write_text("tags = {}")
-    monkeypatch.setattr("scripts.stage.ROOT", tmp_path)
-    monkeypatch.setattr("scripts.stage.TERRAFORM", tmp_path / "terraform")
-    stage = resolve("dev", {"AWS_REGION": "eu-central-1"})
+    stage = resolve("dev", {"AWS_REGION": "eu-central-1", "STAGES_DIR": str(stages)})
 
     stage.check_account("111111111111")
-    with pytest.raises(UserError, match=r'allowed_account_ids = \["123456789012"\] in terraform/stages/dev\.tfvars'):
+    with pytest.raises(UserError, match=r'allowed_account_ids = \["123456789012"\] in .*/dev\.tfvars'):
         stage.check_account("123456789012")
-    resolve("local", {}).check_account("123456789012")
+    resolve("local", {"STAGES_DIR": str(stages)}).check_account("123456789012")

@@ -13,7 +13,7 @@ import pytest
 
 from scripts.deploy.terraform import drifted
 
-AGGREGATE, PROCESS = "module.aggregate_scores_by_user", "module.process_kinesis_records"
+AGGREGATE, PROCESS = 'module.function["AggregateScoresByUser"]', 'module.function["ProcessKinesisRecords"]'
 
 
 def plan(name: str) -> dict[str, Any]:
@@ -41,12 +41,12 @@ def code(**attributes: dict[str, Any]) -> dict[str, Any]:
         (
             "by-hand",
             [
+                'module.event_source_mapping["ProcessKinesisRecords"].aws_lambda_event_source_mapping.this: batch_size',
                 f"{AGGREGATE}.aws_cloudwatch_log_group.this: retention_in_days",
                 f"{AGGREGATE}.aws_lambda_function.this: environment",
-                "module.failure_store.aws_s3_bucket_lifecycle_configuration.this: rule",
                 f"{PROCESS}.aws_lambda_function.this: memory_size",
-                "module.score_ledger.aws_dynamodb_table.this: ttl",
-                "module.stream_trigger.aws_lambda_event_source_mapping.this: batch_size",
+                "module.on_failure_bucket.module.private.aws_s3_bucket_lifecycle_configuration.this: rule",
+                'module.table["GameScoreLedger"].aws_dynamodb_table.this: ttl',
             ],
         ),
     ],

@@ -244,7 +244,7 @@ def test_what_was_noticed_is_known_until_the_test_that_noticed_it_changes(
 ) -> None:
     monkeypatch.setattr("scripts.develop.mutants.ROOT", tmp_path)
     monkeypatch.setattr("scripts.develop.mutants.RESULTS", tmp_path / ".local" / "mutants.json")
-    (tmp_path / "requirements.txt").touch()
+    (tmp_path / "requirements-dev.txt").touch()
     test = tmp_path / "tests" / "test_some.py"
     test.parent.mkdir()
     helper, one, other = "LIMIT = 1\n", "def test():\n    assert LIMIT\n", "def test_other():\n    pass\n"

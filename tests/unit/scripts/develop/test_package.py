@@ -1,6 +1,7 @@
 """The functions' zip files."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,10 +10,25 @@ from pathlib import Path
 
 import pytest
 
-from scripts.develop.package import SOURCES, package
+from scripts.develop.package import SOURCES, functions, package, package_name
 
 ROOT = Path(__file__).resolve().parents[4]
-FUNCTIONS = ["ProcessKinesisRecords", "AggregateScoresByUser"]
+FUNCTIONS = functions()
+
+
+def test_every_package_with_a_handler_is_a_function() -> None:
+    assert {"AggregateScoresByUser", "ProcessKinesisRecords"} <= set(FUNCTIONS)
+    assert [package_name(function) for function in FUNCTIONS] == sorted(
+        file.parent.name for file in (SOURCES / "handlers").glob("*/handler.py")
+    )
+
+
+def test_make_packages_every_function() -> None:
+    done = subprocess.run(
+        ["make", "--dry-run", "--always-make", "package"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert sorted(re.findall(r"scripts\.develop\.package (\S+) build/\1\.zip", done.stdout)) == sorted(FUNCTIONS)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -43,20 +59,20 @@ def test_a_package_holds_its_own_function_and_what_is_shared_and_nothing_else(fu
     package(function, tmp_path / "function.zip")
 
     names = zipfile.ZipFile(tmp_path / "function.zip").namelist()
-    own = {"ProcessKinesisRecords": "process_kinesis_records", "AggregateScoresByUser": "aggregate_scores_by_user"}
-    assert f"handlers/{own[function]}/handler.py" in names
+    own = package_name(function)
+    assert f"handlers/{own}/handler.py" in names
     assert "handlers/shared/log.py" in names
     assert {Path(name).suffix for name in names} == {".py"}
-    assert {name.split("/")[1] for name in names} == {"__init__.py", "shared", own[function]}
+    assert {name.split("/")[1] for name in names} == {"__init__.py", "shared", own}
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_package_can_be_imported_without_this_repository(function: str, tmp_path: Path) -> None:
     package(function, tmp_path / "function.zip")
-    module = {"ProcessKinesisRecords": "process_kinesis_records", "AggregateScoresByUser": "aggregate_scores_by_user"}
+    import_it = f"from handlers.{package_name(function)}.handler import handler; print(handler.__name__)"
 
     done = subprocess.run(
-        [sys.executable, "-c", f"from handlers.{module[function]}.handler import handler; print(handler.__name__)"],
+        [sys.executable, "-c", import_it],
         cwd=tmp_path,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": "function.zip", "AWS_DEFAULT_REGION": "us-east-1"},
         capture_output=True,
