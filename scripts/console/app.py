@@ -1,342 +1,95 @@
-"""The console's requests and answers. Everything under /api/ is JSON; guard.py says who may ask."""
+"""The console's application. Everything under /api/ is JSON; guard.py says who may ask."""
 
-import itertools
-import threading
+import math
 import traceback
-from collections import deque
-from collections.abc import Callable
-from dataclasses import asdict
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import boto3
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, jsonify
+from flask.json.provider import DefaultJSONProvider
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from scripts.cli import UserError
-from scripts.console import items
+from scripts.console import views
 from scripts.console.connection import Connection
-from scripts.console.flow import Flow
-from scripts.console.guard import guard
-from scripts.console.job import Job, Tell
-from scripts.console.problems import InvalidError, Problem, RefusedError, problem
-from scripts.console.recent import Recent
-from scripts.deployment import Deployed
-from scripts.failures.redrive import redrive_all, targets
-from scripts.failures.store import FailureBucket
-from scripts.observe.leaderboard import Budget, leaderboard
-from scripts.observe.logs import Line, lines
-from scripts.observe.metrics import LAMBDA, panels_of, period
-from scripts.reconcile.reconcile import PAUSE, publish, reconcile, told
-from scripts.reconcile.tables import Table
-from scripts.timespan import since as parse_since
-from scripts.traffic.invoke import EVENTS, check_event, invoke, read_event
-from scripts.traffic.sender import Event, send_all, stream
+from scripts.console.context import Context, body, text
+from scripts.console.guard import EXCHANGE, guard
+from scripts.console.problems import Problem, RefusedError, problem
+from scripts.console.session import Session
 
-_PAGE = Path(__file__).parent / "page"
+STATIC = Path(__file__).parent / "static"
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-_ITEMS = 100
-"""The most of a page of items."""
-_LOG_LINES = 300
-_FAILURES = 50
-_INVOCATIONS = 3
-"""Tests at once: each may take a thread for fifteen minutes, and the page needs some, too."""
-_BOARD_PAGES, _BOARD_PAGES_A_SECOND = 100, 20.0
-_BOARD_MOST = 100
-_FINDINGS = 200
-_EVENT_BYTES = 1024 * 1024
-_EVENT_KEY = 256
-HARMLESS = {"check_totals"}
-"""What is asked by POST, and changes nothing."""
 
 
-def create_app(connection: Connection, *, port: int, token: str, writes: bool) -> Flask:
-    """The console of a stage, to be served on 127.0.0.1 and this port."""
+class _Json(DefaultJSONProvider):
+    """Writes what browsers read: JSON has no NaN and no infinity, and UTF-8 no lone surrogates."""
+
+    sort_keys = False
+
+    def dumps(self, obj: Any, **options: Any) -> str:
+        try:
+            return super().dumps(obj, allow_nan=False, **options)
+        except ValueError:
+            return super().dumps(_finite(obj), allow_nan=False, **options)
+
+
+def create_app(connection: Connection, *, names: set[str], session: Session, writes: bool) -> Flask:
+    """Return the console of a stage. `names` are the values of Host that it answers to, with their port."""
     app = Flask(__name__, static_folder=None)
-    app.json.sort_keys = False  # type: ignore[attr-defined]
-    guard(app, port=port, token=token, writes=writes, harmless=HARMLESS)
-    explain = partial(_explain, connection)
-    flow, recent = Flow(), Recent()
-    totals, redriving = Job(explain), Job(explain)
-    testing = threading.BoundedSemaphore(_INVOCATIONS)
-    ranking = threading.Lock()
+    app.json = _Json(app)
+    guard(app, names=names, session=session, writes=writes, harmless=views.HARMLESS)
+    context = Context(connection, writes, partial(_describe, connection))
 
     @app.errorhandler(Exception)
     def fail(error: Exception) -> ResponseReturnValue:
         if isinstance(error, HTTPException):
             status = error.code or 500
             return jsonify(Problem(status, "invalid", error.description or error.name).body()), status
-        told = explain(error)
-        return jsonify(told.body()), told.status
+        found = context.describe(error)
+        return jsonify(found.body()), found.status
 
     @app.get("/")
     def index() -> ResponseReturnValue:
         return asset("index.html")
 
-    @app.get("/page/<name>")
+    @app.get("/static/<path:name>")
     def asset(name: str) -> ResponseReturnValue:
-        if name not in {file.name for file in _PAGE.iterdir()}:
+        files = {file.relative_to(STATIC).as_posix(): file for file in STATIC.rglob("*") if file.suffix in _TYPES}
+        if name not in files:
             raise RefusedError(404, "invalid", f"There is no {name}")
-        file = _PAGE / name
-        return Response(file.read_bytes(), mimetype=_TYPES[file.suffix])
+        return Response(files[name].read_bytes(), mimetype=_TYPES[files[name].suffix])
 
-    @app.get("/api/about")
-    def about() -> ResponseReturnValue:
-        stage = connection.stage
-        try:
-            system = connection.system()
-        except (UserError, BotoCoreError, ClientError):
-            system = None  # the page shall say whose it is all the same; the next look tells what is wrong
-        return jsonify(
-            stage=stage.name,
-            region=stage.region,
-            endpoint=stage.endpoint,
-            account=system.account if system else None,
-            outputs=system.outputs if system else None,
-            writes=writes,
-            events=sorted(file.stem for file in EVENTS.glob("*.json")),
-        )
+    @app.post(EXCHANGE)
+    def open_session() -> ResponseReturnValue:
+        key = session.exchange(text(body(), "code"))
+        if key is None:
+            raise RefusedError(403, "code", "This link was used already. Open the one that make console printed last")
+        return jsonify(key=key)
 
-    @app.get("/api/flow")
-    def how_it_flows() -> ResponseReturnValue:
-        return jsonify(flow.of(connection.system()))
-
-    @app.get("/api/events/<name>")
-    def event(name: str) -> ResponseReturnValue:
-        if not (EVENTS / f"{name}.json").is_file():
-            raise InvalidError(f"There is no event {name!r}")
-        return jsonify(event=read_event(name).decode())
-
-    @app.post("/api/functions/<name>/test")
-    def test_function(name: str) -> ResponseReturnValue:
-        payload = str(_body().get("event", "")).encode()
-        check_event(payload, "The event")
-        live = connection.system().function(name)["live_arn"]
-        if not testing.acquire(blocking=False):
-            raise RefusedError(429, "busy", f"{_INVOCATIONS} tests are running. Wait for one to end")
-        try:
-            return jsonify(asdict(invoke(live, payload)))
-        finally:
-            testing.release()
-
-    @app.get("/api/functions/<name>/metrics")
-    def metrics(name: str) -> ResponseReturnValue:
-        now = datetime.now(UTC)
-        start = parse_since(request.args.get("since", "1h"), now)
-        system = connection.system()
-        real = system.function(name)["name"]
-        found = panels_of(system, start, now)
-        series = {panel.metric: sorted(panel.series.get(real, {}).items()) for panel in found}
-        return jsonify(
-            start=start.timestamp(),
-            end=now.timestamp(),
-            period=period(now - start),
-            series={metric: series.get(metric, []) for metric in LAMBDA},
-        )
-
-    @app.get("/api/functions/<name>/log")
-    def log(name: str) -> ResponseReturnValue:
-        start = parse_since(request.args.get("since", "10m"), datetime.now(UTC))
-        wanted = request.args.get("filter", "").lower()
-        groups = {name: connection.system().function(name)["log_group"]}
-        last: deque[Line] = deque(maxlen=_LOG_LINES)
-        found = 0
-        for line in lines(boto3.client("logs"), groups, start):
-            if wanted in line.message.lower():
-                found += 1
-                last.append(line)
-        return jsonify(lines=[asdict(line) for line in last], left_out=found - len(last))
-
-    @app.get("/api/tables/<table>/items")
-    def items_of(table: str) -> ResponseReturnValue:
-        limit = _whole("limit", 25, _ITEMS)
-        name = connection.system().table(table)["name"]
-        return jsonify(items.page(boto3.client("dynamodb"), name, limit, request.args.get("after", "")))
-
-    @app.get("/api/tables/<table>/item")
-    def item(table: str) -> ResponseReturnValue:
-        name = connection.system().table(table)["name"]
-        return jsonify(item=items.one(boto3.client("dynamodb"), Table(table), name, request.args.get("key", "")))
-
-    @app.get("/api/tables/<table>/size")
-    def size(table: str) -> ResponseReturnValue:
-        name = connection.system().table(table)["name"]
-        described = boto3.client("dynamodb").describe_table(TableName=name)["Table"]
-        return jsonify(items=described["ItemCount"], bytes=described["TableSizeBytes"])
-
-    def records() -> str:
-        return connection.system().table(Table.RECORDS)["name"]
-
-    @app.post("/api/records")
-    def add_record() -> ResponseReturnValue:
-        items.put(boto3.client("dynamodb"), records(), _body())
-        return jsonify(), 201
-
-    @app.put("/api/records/<key>")
-    def edit_record(key: str) -> ResponseReturnValue:
-        items.edit(boto3.client("dynamodb"), records(), key, _body())
-        return jsonify()
-
-    @app.delete("/api/records/<key>")
-    def delete_record(key: str) -> ResponseReturnValue:
-        items.delete(boto3.client("dynamodb"), records(), key)
-        return jsonify()
-
-    @app.get("/api/leaderboard")
-    def board() -> ResponseReturnValue:
-        top = _whole("top", 10, _BOARD_MOST)
-        table = connection.system().table(Table.TOTALS)["name"]
-        if not ranking.acquire(blocking=False):
-            raise RefusedError(
-                429, "busy", "The table is being read for the leaderboard already. Wait until it is over"
-            )
-        try:
-            best = leaderboard(boto3.client("dynamodb"), table, top, Budget(_BOARD_PAGES, _BOARD_PAGES_A_SECOND))
-        finally:
-            ranking.release()
-        totals = [{"user": user, "score": f"{score:f}", "records": count} for user, score, count in best.totals]
-        return jsonify(totals=totals, users=best.users, complete=best.complete)
-
-    @app.post("/api/stream")
-    def put_event() -> ResponseReturnValue:
-        sent = _event(_body())
-        destination = stream(boto3.client("kinesis"), connection.system().outputs["stream"]["name"])
-        send_all([sent], destination, request_items=1)
-        return jsonify(), 201
-
-    @app.get("/api/stream")
-    def read_stream() -> ResponseReturnValue:
-        name = connection.system().outputs["stream"]["name"]
-        return jsonify(recent.look(boto3.client("kinesis"), name, _whole("after", 0)))
-
-    @app.get("/api/failures")
-    def failures() -> ResponseReturnValue:
-        bucket = _bucket(connection.system())
-        found = list(itertools.islice(bucket.failures(after=request.args.get("after", "")), _FAILURES + 1))
-        shown = found[:_FAILURES]
-        return jsonify(
-            failures=[
-                {
-                    "key": each.key,
-                    "function": each.function,
-                    "at": each.failed_at.timestamp(),
-                    "oldest": each.oldest.timestamp() if each.oldest else None,
-                    "reason": each.reason,
-                    "records": None if each.unreadable else len(each.records),
-                    "document": each.legible,
-                }
-                for each in shown
-            ],
-            next=shown[-1].key if len(found) > _FAILURES else None,
-        )
-
-    @app.post("/api/redrive")
-    def start_redrive() -> ResponseReturnValue:
-        key, system = _body().get("key"), connection.system()
-        return _started(redriving, partial(_redrive, system, None if key is None else str(key)))
-
-    @app.get("/api/redrive")
-    def look_at_redrive() -> ResponseReturnValue:
-        return jsonify(redriving.look())
-
-    def start_reconcile(fix: bool) -> ResponseReturnValue:
-        pause = _pause(_body().get("pause", PAUSE))
-        return _started(totals, partial(_reconcile, connection.system(), fix, pause, publishes=writes))
-
-    @app.post("/api/reconcile")
-    def check_totals() -> ResponseReturnValue:
-        return start_reconcile(fix=False)
-
-    @app.post("/api/repair")
-    def repair_totals() -> ResponseReturnValue:
-        return start_reconcile(fix=True)
-
-    @app.get("/api/reconcile")
-    def look_at_reconcile() -> ResponseReturnValue:
-        return jsonify(totals.look())
-
+    for view in views.ALL:
+        view.register(app, context)
     return app
 
 
-def _explain(connection: Connection, error: Exception) -> Problem:
-    """What to tell of an error. What is the console's own fault is told in its terminal, with the trace."""
-    told = problem(error, connection.stage)
-    if told is None:
+def _describe(connection: Connection, error: Exception) -> Problem:
+    """Return what to show of an error. A fault of the console itself is printed in its terminal, with the trace."""
+    found = problem(error, connection.stage)
+    if found is None:
         typer.echo("".join(traceback.format_exception(error)), err=True)
         return Problem(500, "fault", "The console made a mistake; its terminal says which")
-    if told.kind in {"credentials", "not-deployed", "unreachable"}:
-        connection.forget(credentials=told.kind == "credentials")
-    return told
+    if found.kind in {"credentials", "not-deployed", "being-deployed", "unreachable"}:
+        connection.forget(credentials=found.kind == "credentials")
+    return found
 
 
-def _body() -> dict[str, Any]:
-    body = request.get_json()
-    if not isinstance(body, dict):
-        raise InvalidError("Send a JSON object")
-    return body
-
-
-def _whole(name: str, default: int, most: int | None = None) -> int:
-    text = request.args.get(name, str(default))
-    if not (text.isascii() and text.isdigit()) or (most is not None and not 1 <= int(text) <= most):
-        raise InvalidError(f"{name} is a whole number" + (f" from 1 to {most}" if most else ""))
-    return int(text)
-
-
-def _pause(value: Any) -> float:
-    if not isinstance(value, int | float) or not 0 <= value <= 600:
-        raise InvalidError("pause is a number of seconds from 0 to 600")
-    return float(value)
-
-
-def _event(body: dict[str, Any]) -> Event:
-    key, data = str(body.get("key", "")), str(body.get("data", "")).encode()
-    if not 1 <= len(key) <= _EVENT_KEY:
-        raise InvalidError(f"A partition key has 1 to {_EVENT_KEY} characters")
-    if not 1 <= len(data) <= _EVENT_BYTES:
-        raise InvalidError("A record carries up to 1 MB, and not nothing")
-    return Event(key, data)
-
-
-def _bucket(system: Deployed) -> FailureBucket:
-    return FailureBucket(boto3.client("s3"), system.outputs["failure_bucket"])
-
-
-def _started(job: Job, work: Callable[[Tell], Any]) -> ResponseReturnValue:
-    job.start(work)
-    return jsonify(job.look()), 202
-
-
-def _redrive(system: Deployed, key: str | None, tell: Tell) -> dict[str, Any]:
-    """Redrive one failure, or all; counts by verdict, and what was told of those that did not succeed."""
-    bucket = _bucket(system)
-    if key is None:
-        chosen = bucket.failures()
-    else:
-        failure = bucket.read(key)
-        if failure is None:
-            raise RefusedError(409, "conflict", "The failure is gone: it was redriven, or has expired")
-        chosen = iter([failure])
-    verdicts: dict[str, int] = {}
-    for failure, verdict, reason in redrive_all(chosen, bucket, targets(system)):
-        verdicts[verdict] = verdicts.get(verdict, 0) + 1
-        tell(f"{verdict}: {failure.key}" + (f": {reason}" if reason else ""))
-    return verdicts
-
-
-def _reconcile(system: Deployed, fix: bool, pause: float, tell: Tell, *, publishes: bool) -> dict[str, Any]:
-    findings: list[dict[str, Any]] = []
-
-    def note(finding: Any) -> None:
-        if len(findings) < _FINDINGS:
-            findings.append(finding._asdict())
-
-    verdict = reconcile(system, note, fix=fix, pause=pause, tell=tell)
-    if publishes:
-        publish(system, verdict)
-    return {**verdict.as_json(), "told": told(verdict), "findings": findings}
+def _finite(value: Any) -> Any:
+    """Return the value with null for what is not a number."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return value

@@ -1,4 +1,4 @@
-"""The stage that the console shows: found again when it was destroyed, deployed anew, or logged in to again."""
+"""The stage that the console shows: looked up again after a deploy, a destroy or a new login."""
 
 import os
 import threading
@@ -9,13 +9,22 @@ import boto3
 import botocore.session
 from botocore.config import Config
 
+from scripts.console.problems import unreachable
+from scripts.console.single_flight import SingleFlight
 from scripts.deployment import Deployed, deployed
 from scripts.stage import Stage, resolve
 
 _KNOWN_SECONDS = 5.0
 """For how long what is deployed is not looked up again."""
+_PATIENCE_SECONDS = 4.0
 _POOL = 20
-_CONFIG = Config(connect_timeout=5, max_pool_connections=_POOL, retries={"mode": "standard", "total_max_attempts": 3})
+# A cloud that hangs must show within seconds. The invocations of tests and redrives set their own read timeout.
+_CONFIG = Config(
+    connect_timeout=3,
+    read_timeout=8,
+    max_pool_connections=_POOL,
+    retries={"mode": "standard", "total_max_attempts": 2},
+)
 
 
 class Connection(Protocol):
@@ -63,7 +72,7 @@ class LiveConnection:
     def __init__(self, stage: str) -> None:
         self._name = stage
         self._ambient = dict(os.environ)
-        self._lock = threading.Lock()
+        self._looking: SingleFlight[Deployed] = SingleFlight()
         self._found: tuple[float, Deployed] | None = None
         self._start_session()
 
@@ -74,18 +83,24 @@ class LiveConnection:
 
     def system(self) -> Deployed:
         """See Connection."""
-        with self._lock:
-            if self._found is None or time.monotonic() - self._found[0] > _KNOWN_SECONDS:
-                self._found = None
-                self._found = time.monotonic(), deployed(self._name, self._ambient)
-            return self._found[1]
+        found = self._found
+        if found is not None and time.monotonic() - found[0] <= _KNOWN_SECONDS:
+            return found[1]
+        try:
+            return self._looking.run(self._look, _PATIENCE_SECONDS)
+        except TimeoutError:
+            raise unreachable(self.stage) from None
+
+    def _look(self) -> Deployed:
+        found = deployed(self._name, self._ambient)
+        self._found = time.monotonic(), found
+        return found
 
     def forget(self, *, credentials: bool) -> None:
         """See Connection."""
-        with self._lock:
-            self._found = None
-            if credentials:
-                self._start_session()
+        self._found = None
+        if credentials:
+            self._start_session()
 
     def _start_session(self) -> None:
         boto3.DEFAULT_SESSION = SharedSession()

@@ -1,20 +1,20 @@
 """Serve the console of a stage: `make console [STAGE=<stage>] [PORT=4580] [ALLOW_WRITES=1]`."""
 
 import logging
+import secrets
+from contextlib import suppress
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
-from waitress.server import create_server
 
 from localcloud.cloud import HOST
 from scripts.cli import UserError
 from scripts.console.app import create_app
 from scripts.console.connection import LiveConnection
-from scripts.console.guard import token
-from scripts.deployment import PartlyDeployedError
+from scripts.console.problems import RefusedError
+from scripts.console.serving import make_server
+from scripts.console.session import Session
 from scripts.stage import LOCAL, StageName
-
-_THREADS = 12
 
 
 def main(
@@ -24,27 +24,27 @@ def main(
 ) -> None:
     """Serve one page that shows a stage, until Ctrl-C.
 
-    Of a stage that is not deployed, or not within reach, the page says so, and shows the stage once that changes. A
-    stage that is partly deployed does not change by itself.
+    While the stage is not deployed, being deployed, or not within reach, the page says so; it shows the stage once that
+    changes.
     """
     connection = LiveConnection(stage)
-    try:
+    with suppress(UserError, RefusedError, BotoCoreError, ClientError):
         connection.system()
-    except PartlyDeployedError:
-        raise
-    except (UserError, BotoCoreError, ClientError):
-        pass
     found = connection.stage
-    secret = token(found.folder / "console" / f"{stage}.token")
-    app = create_app(connection, port=port, token=secret, writes=found.is_local or allow_writes)
+    # A name of its own gives each start an origin of its own: what somebody else who had the port left in the browser,
+    # a service worker say, is not there. Browsers take every name under localhost for this machine.
+    name = f"console-{secrets.token_hex(4)}.localhost"
+    session = Session(on_code=lambda code: typer.echo(f"For another browser: http://{name}:{port}/#code={code}"))
+    names = {f"{each}:{port}" for each in (name, HOST, "localhost")}
+    app = create_app(connection, names=names, session=session, writes=found.is_local or allow_writes)
     try:
-        server = create_server(app, host=HOST, port=port, threads=_THREADS, ident=None)
+        server = make_server(app, HOST, port, session)
     except OSError as error:
         raise UserError(
             f"Port {port} of {HOST} is not free ({error.strerror}). Choose another: PORT={port + 1}"
         ) from None
-    typer.echo(f"The console of stage {stage} is on http://{HOST}:{port}/#token={secret}")
-    typer.echo("Keep that link to yourself: who has it acts with your credentials. Stop the console with Ctrl-C.")
-    # It would tell of every moment in which all threads are busy.
+    typer.echo(f"The console of stage {stage} is on http://{name}:{port}/#code={session.code}")
+    typer.echo("The link works once, for one browser, which then acts with your credentials. Stop with Ctrl-C.")
+    # Waitress would warn whenever all threads are busy.
     logging.getLogger("waitress").setLevel(logging.ERROR)
     server.run()

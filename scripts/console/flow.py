@@ -1,161 +1,172 @@
-"""Whether the pipeline flows: what make status and make metrics know, on its nodes and arrows."""
+"""What the page shows of the pipeline: counts over its arrows, the state of its nodes, and the verdict."""
 
-import re
-import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import Any
 
-import boto3
-
+from scripts.console import counts
+from scripts.console.counts import Counts
+from scripts.console.problems import unreachable
+from scripts.console.single_flight import SingleFlight
+from scripts.console.verdict import Facts, Function, verdict
 from scripts.deployment import Deployed
-from scripts.observe.logs import Line, lines
-from scripts.observe.metrics import from_cloudwatch, from_logs, own_metrics
 from scripts.observe.status import Status, status
 
-if TYPE_CHECKING:
-    from mypy_boto3_cloudwatch.type_defs import MetricTypeDef
-
 PROCESS, AGGREGATE = "ProcessKinesisRecords", "AggregateScoresByUser"
-_BEHIND_MS = 60_000
+_ARROWS = {
+    "read": (PROCESS, "Delivered"),
+    "stored": (PROCESS, "Stored"),
+    "changes": (AGGREGATE, "Records"),
+    "counted": (AGGREGATE, "Applied"),
+    "parked-process": (PROCESS, "Parked"),
+    "parked-aggregate": (AGGREGATE, "Parked"),
+}
+"""The arrows of the diagram: the function at one end, and the metric that counts what goes over it."""
+_DONE = {PROCESS: ("Done",), AGGREGATE: ("Applied", "Duplicates", "Folded", "Parked")}
+_DELIVERED = {PROCESS: ("Done", "Failed"), AGGREGATE: ("Records",)}
+_SPARK_SECONDS = 15 * 60
 _WAIT = 4
 """Times what a look took before the next: looking must not become the load."""
-_SHORTEST_WAIT, _SHORTEST_WAIT_AWS = 1.0, 10.0
+_EVERY, _EVERY_AWS = 2.0, 15.0
+"""Seconds between two looks, at least."""
+_RESOURCES_EVERY, _RESOURCES_EVERY_AWS = 6.0, 30.0
+"""The same for what rarely changes: resources, mappings, alarms, and the number of failures."""
+_PATIENCE_SECONDS, _MOMENT_SECONDS = 5.0, 1.5
+"""How long a page waits for the first look, and for another one."""
 
-Counts = dict[str, dict[int, float]]
-"""How much went over an arrow, by the start of the period in seconds since the epoch."""
-
-_PROCESSED = re.compile(r'"message": ?"Successfully processed (\d+) records')
-_SUMMARIES = '"Successfully processed"'
-"""The filter pattern of a batch's last line, which has the embedded metrics, too."""
-_LOG_WINDOW, _LOG_PERIOD = 60, 10
-# CloudWatch has a minute's value a minute or two after it.
-_CLOUDWATCH_WINDOW, _CLOUDWATCH_PERIOD = 300, 60
+Look = Callable[[Deployed], dict[str, Any]]
 
 
 class Flow:
-    """The last look, shared by all pages, and not repeated sooner than is good for the stage."""
+    """The last look at a stage, which all pages share, repeated no sooner than is good for the stage."""
 
-    def __init__(self, look: Callable[[Deployed], dict[str, Any]] | None = None) -> None:
-        self._look = look or flow
-        self._lock = threading.Lock()
-        self._known: tuple[float, Deployed, dict[str, Any]] | None = None
+    def __init__(self, look: Look | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._look = look or Observer().look
+        self._clock = clock
+        self._looking: SingleFlight[None] = SingleFlight()
+        self._known: tuple[Deployed, dict[str, Any], float, float] | None = None
+        """Of which deployment, what was seen, when it was over, and when to look again."""
 
     def of(self, system: Deployed) -> dict[str, Any]:
-        """How the pipeline is."""
-        with self._lock:
-            if self._known and self._known[1] == system and time.monotonic() < self._known[0]:
-                return self._known[2]
-            started = time.monotonic()
-            seen = self._look(system)
-            ended = time.monotonic()
-            shortest = _SHORTEST_WAIT if system.stage.endpoint else _SHORTEST_WAIT_AWS
-            self._known = ended + max(shortest, _WAIT * (ended - started)), system, seen
-            return seen
+        """Return the last look with its `age` in seconds and the seconds `every` which it is repeated.
+
+        A look that does not end in a moment leaves an answer that grows old. Raises RefusedError when there is none.
+        """
+        known = self._of(system)
+        if known is None or self._clock() >= known[3]:
+            seconds = _PATIENCE_SECONDS if known is None else _MOMENT_SECONDS
+            with suppress(TimeoutError):
+                self._looking.run(lambda: self._renew(system), seconds)
+            known = self._of(system)
+        if known is None:
+            raise unreachable(system.stage)
+        _, seen, ended, again = known
+        return {**seen, "age": round(self._clock() - ended, 1), "every": round(again - ended, 1)}
+
+    def _of(self, system: Deployed) -> tuple[Deployed, dict[str, Any], float, float] | None:
+        return self._known if self._known and self._known[0] == system else None
+
+    def _renew(self, system: Deployed) -> None:
+        started = self._clock()
+        seen = self._look(system)
+        ended = self._clock()
+        shortest = _EVERY if system.stage.endpoint else _EVERY_AWS
+        self._known = system, seen, ended, ended + max(shortest, _WAIT * (ended - started))
 
 
-def flow(system: Deployed) -> dict[str, Any]:
-    """How the pipeline is now."""
-    now = datetime.now(UTC)
-    found = status(system, now)
-    counts, window, period = _counts(system, now)
-    arrows = {name: _rate(counts.get(name, {}), now, period) for name in ("read", "stored", "changes", "counted")}
-    parked = sum(counts.get("parked", {}).values())
-    moving = any(arrow["count"] for arrow in arrows.values())
-    state, reasons = verdict(found, moving)
-    return {
-        "state": state,
-        "reasons": reasons,
-        "resources": {resource.name: asdict(resource) for resource in found.resources},
-        "mappings": {mapping.function: asdict(mapping) for mapping in found.mappings},
-        "failures": {**asdict(found.failures), "parked_lately": parked},
-        "alarms": [asdict(alarm) for alarm in found.alarms],
-        "arrows": arrows,
-        "window": window,
-        "delayed": period == _CLOUDWATCH_PERIOD,
-        "at": now.timestamp(),
-    }
+class Observer:
+    """Looks at one stage after another, and remembers what it need not ask again."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._status: tuple[float, Deployed, Status] | None = None
+        self._history: dict[str, dict[int, float]] = defaultdict(dict)
+        self._of: Deployed | None = None
+        self._counter = counts.Counter(clock)
+
+    def look(self, system: Deployed) -> dict[str, Any]:
+        """Return how the pipeline is now."""
+        now = datetime.now(UTC)
+        if self._of != system:
+            self._of = system
+            self._history.clear()
+        found = self._resources(system, now)
+        counted = self._counter.count(system, now)
+        facts = gather(system, found, counted, now)
+        judged = verdict(facts)
+        return {
+            "state": judged.state,
+            "reasons": [asdict(reason) for reason in judged.reasons],
+            "resources": {resource.name: asdict(resource) for resource in found.resources},
+            "functions": {function.lab: asdict(function) for function in facts.functions},
+            "failures": {"parked": found.failures.parked, "discarded": found.failures.discarded},
+            "alarms": [asdict(alarm) for alarm in found.alarms],
+            "arrows": {name: self._arrow(name, counted, now) for name in _ARROWS},
+            "window": counted.window,
+            "delayed": counted.is_delayed,
+            "at": now.timestamp(),
+        }
+
+    def _resources(self, system: Deployed, now: datetime) -> Status:
+        every = _RESOURCES_EVERY if system.stage.endpoint else _RESOURCES_EVERY_AWS
+        if self._status is None or self._status[1] != system or self._clock() - self._status[0] > every:
+            self._status = self._clock(), system, status(system, now, with_lag=False)
+        return self._status[2]
+
+    def _arrow(self, name: str, counted: Counts, now: datetime) -> dict[str, Any]:
+        function, metric = _ARROWS[name]
+        series = counted.of(function, metric)
+        history = self._history[name]
+        history.update(series)
+        earliest = now.timestamp() - _SPARK_SECONDS
+        for at in [at for at in history if at < earliest]:
+            del history[at]
+        last = counted.last_period(now)
+        return {
+            "count": sum(series.values()),
+            "per_second": series.get(last, 0.0) / counted.period,
+            "spark": sorted(history.items()),
+            "period": counted.period,
+        }
 
 
-def verdict(found: Status, moving: bool) -> tuple[str, list[str]]:
-    """Flowing, idle or blocked; and what needs somebody's attention."""
-    blocked = [
-        f"{resource.name} is {resource.state}" for resource in found.resources if resource.state.upper() != "ACTIVE"
-    ]
-    attention = []
-    for mapping in found.mappings:
-        if mapping.state != "Enabled":
-            blocked.append(f"The mapping to {mapping.function} is {mapping.state}")
-        if mapping.lag_ms is not None and mapping.lag_ms > _BEHIND_MS:
-            attention.append(f"{mapping.function} was {mapping.lag_ms / 1000:,.0f} s behind in the last five minutes")
-        if mapping.last_result.startswith("PROBLEM"):
-            attention.append(f"{mapping.function}: {mapping.last_result}")
-    attention += [f"Alarm {alarm.name}" for alarm in found.alarms if alarm.state == "ALARM"]
-    if found.failures.parked or found.failures.discarded:
-        attention.append("Failures wait in the failure bucket")
-    return "blocked" if blocked else "flowing" if moving else "idle", blocked + attention
-
-
-def _counts(system: Deployed, now: datetime) -> tuple[Counts, int, int]:
-    """What went over each arrow in the last seconds, how many those are, and how many one count is of."""
-    cloudwatch = boto3.client("cloudwatch")
-    names = {lab: each["name"] for lab, each in system.outputs["functions"].items()}
-    own = own_metrics(cloudwatch, names.values())
-    if system.stage.endpoint or not own:
-        groups = {each["name"]: each["log_group"] for each in system.outputs["functions"].values()}
-        start = now - timedelta(seconds=_LOG_WINDOW)
-        logged = lines(boto3.client("logs"), groups, start, _SUMMARIES)
-        return from_summaries(logged, names), _LOG_WINDOW, _LOG_PERIOD
-    stream: MetricTypeDef = {
-        "Namespace": "AWS/Kinesis",
-        "MetricName": "IncomingRecords",
-        "Dimensions": [{"Name": "StreamName", "Value": system.outputs["stream"]["name"]}],
-    }
-    start = now - timedelta(seconds=_CLOUDWATCH_WINDOW)
-    panels = from_cloudwatch(cloudwatch, [stream, *own], start, now, _CLOUDWATCH_PERIOD)
-    series = {(panel.metric, name): values for panel in panels for name, values in panel.series.items()}
-    read = series.get(("IncomingRecords", system.outputs["stream"]["name"]), {})
-    return _by_arrow(series, read, names), _CLOUDWATCH_WINDOW, _CLOUDWATCH_PERIOD
-
-
-def from_summaries(logged: Iterable[Line], names: Mapping[str, str]) -> Counts:
-    """What went over the arrows, from the last line of each batch; `names` has the functions' real names."""
-    summaries = list(logged)
-    series = {
-        (panel.metric, name): values
-        for panel in from_logs(summaries, _LOG_PERIOD)
-        for name, values in panel.series.items()
-    }
-    read: dict[int, float] = {}
-    for line in summaries:
-        processed = _PROCESSED.search(line.message)
-        if processed and line.function == names[PROCESS]:
-            at = line.at // 1000 // _LOG_PERIOD * _LOG_PERIOD
-            read[at] = read.get(at, 0) + int(processed[1])
-    return _by_arrow(series, read, names)
-
-
-def _by_arrow(
-    series: Mapping[tuple[str, str], dict[int, float]], read: dict[int, float], names: Mapping[str, str]
-) -> Counts:
-    parked: dict[int, float] = {}
-    for function in names.values():
-        for at, value in series.get(("Parked", function), {}).items():
-            parked[at] = parked.get(at, 0) + value
-    return {
-        "read": read,
-        "stored": series.get(("Stored", names[PROCESS]), {}),
-        "changes": series.get(("Records", names[AGGREGATE]), {}),
-        "counted": series.get(("Applied", names[AGGREGATE]), {}),
-        "parked": parked,
-    }
-
-
-def _rate(series: Mapping[int, float], now: datetime, period: int) -> dict[str, float]:
-    """The sum; and how many a second there were in the last period that is over."""
-    last = int(now.timestamp()) // period * period - period
-    if period == _CLOUDWATCH_PERIOD and series:
-        last = max(series)
-    return {"count": sum(series.values()), "per_second": series.get(last, 0.0) / period}
+def gather(system: Deployed, found: Status, counted: Counts, now: datetime) -> Facts:
+    """Return the facts for a verdict."""
+    nodes = {system.outputs["stream"]["name"]: "stream"}
+    for output in ("tables", "functions"):
+        nodes |= {each["name"]: lab for lab, each in system.outputs[output].items()}
+    mappings = {mapping.function: mapping for mapping in found.mappings}
+    firing = {alarm.name for alarm in found.alarms if alarm.state == "ALARM"}
+    alarms: Mapping[str, str] = system.outputs.get("alarms", {})
+    functions = []
+    for lab, each in system.outputs["functions"].items():
+        mapping = mappings[each["name"]]
+        # What no mapping delivered is a test event, and no flow.
+        real = counted.is_delivered(lab)
+        functions.append(
+            Function(
+                lab=lab,
+                name=each["name"],
+                delivered=counted.total(lab, _DELIVERED.get(lab, ("Records",))) if real else 0,
+                done=counted.total(lab, _DONE.get(lab, ("Done",))) if real else 0,
+                failed=counted.total(lab, ("Failed",)) if real else 0,
+                errors=counted.total(lab, ("Errors",)),
+                failed_last=counted.failed_last(lab),
+                waiting=counted.waiting(lab),
+                backlog=counted.backlog(lab, now),
+                lag_ms=counted.lag_ms(lab),
+                mapping=mapping.state,
+                last_result=mapping.last_result,
+            )
+        )
+    return Facts(
+        resources={nodes[each.name]: (each.name, each.state) for each in found.resources},
+        functions=functions,
+        parked=found.failures.parked,
+        discarded=found.failures.discarded,
+        alarms=[(key, name) for key, name in alarms.items() if name in firing],
+    )

@@ -1,94 +1,168 @@
-"""Items of the three tables: a page at a time, or one by its key; and score records, which may be changed."""
+"""Items of tables: a page at a time, or one by its key; and score records, which may be changed."""
 
 import base64
+import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from handlers.shared import decimals, usernames
 from handlers.shared.errors import PoisonRecordError
+from scripts.console.context import is_unicode
 from scripts.console.problems import InvalidError, RefusedError
-from scripts.reconcile.tables import Item, Table
+from scripts.reconcile.tables import Item
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-KEYS = {Table.RECORDS: ("RecordID", "N"), Table.LEDGER: ("RecordID", "N"), Table.TOTALS: ("Username", "S")}
+Shown = dict[str, dict[str, str]]
+"""An item's attributes, each with its type and as text: a number is as exact as DynamoDB has it."""
+
 _CONDITION_FAILED = "ConditionalCheckFailedException"
+_EDITED = ("Username", "Score")
+_CURSOR_LENGTH = 10_000
 
 
 def page(dynamodb: "DynamoDBClient", table: str, limit: int, cursor: str) -> dict[str, Any]:
-    """Up to `limit` items after the cursor, and the next cursor. Reads no more than these items."""
+    """Return up to `limit` items after the cursor, and the next cursor. Reads no more than these items."""
     onwards: Any = {"ExclusiveStartKey": _key_of(cursor)} if cursor else {}
     answer = dynamodb.scan(TableName=table, Limit=limit, **onwards)
     last = answer.get("LastEvaluatedKey")
-    return {"items": [_plain(item) for item in answer["Items"]], "next": _cursor_of(last) if last else None}
+    return {"items": [shown(item) for item in answer["Items"]], "next": _cursor_of(last) if last else None}
 
 
-def one(dynamodb: "DynamoDBClient", table: Table, name: str, key: str) -> dict[str, Any] | None:
-    """An item by its key, as it is at this moment."""
-    attribute, kind = KEYS[table]
-    value = _number("RecordID", key) if kind == "N" else _username(key)
-    answer = dynamodb.get_item(TableName=name, Key={attribute: {kind: value}}, ConsistentRead=True)
-    return _plain(answer["Item"]) if "Item" in answer else None
+def key_of(described: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the name and type of a table's partition key, from what DescribeTable answers."""
+    name = next(each["AttributeName"] for each in described["KeySchema"] if each["KeyType"] == "HASH")
+    types = {each["AttributeName"]: each["AttributeType"] for each in described["AttributeDefinitions"]}
+    return name, types[name]
+
+
+def one(dynamodb: "DynamoDBClient", table: str, key: tuple[str, str], value: str) -> Shown | None:
+    """Return an item by the value of its key, as it is at this moment."""
+    name, kind = key
+    exact = _number(name, value) if kind == "N" else _username(value) if name == "Username" else _key_text(name, value)
+    answer = dynamodb.get_item(TableName=table, Key={name: {kind: exact}}, ConsistentRead=True)
+    return shown(answer["Item"]) if "Item" in answer else None
 
 
 def put(dynamodb: "DynamoDBClient", table: str, record: Mapping[str, Any]) -> None:
-    """Add a score record. Raises RefusedError when there is one of its RecordID."""
-    item = {
-        "RecordID": {"N": _number("RecordID", record.get("RecordID"))},
-        "Username": {"S": _username(record.get("Username"))},
-        "Score": {"N": _number("Score", record.get("Score"))},
-    }
-    _if_met(
-        "There is a record of this RecordID already. Edit it instead",
-        lambda: dynamodb.put_item(
-            TableName=table,
-            Item=item,
-            ConditionExpression="attribute_not_exists(RecordID)",
-        ),
+    """Add a score record. Raises RefusedError when there is one with its RecordID."""
+    item = {"RecordID": {"N": _number("RecordID", record.get("RecordID"))}, **_values(record, _EDITED)}
+    _on_condition(
+        lambda: dynamodb.put_item(TableName=table, Item=item, ConditionExpression="attribute_not_exists(RecordID)"),
+        lambda: RefusedError(409, "conflict", "There is a record with this RecordID already. Edit it instead"),
     )
 
 
-def edit(dynamodb: "DynamoDBClient", table: str, key: str, record: Mapping[str, Any]) -> None:
-    """Change the user and the score of a record; its other attributes stay. Raises RefusedError when it is gone."""
-    values = {
-        ":username": {"S": _username(record.get("Username"))},
-        ":score": {"N": _number("Score", record.get("Score"))},
-    }
-    _if_met(
-        "The record is gone. Add it instead",
+def edit(dynamodb: "DynamoDBClient", table: str, key: str, change: Mapping[str, Any]) -> None:
+    """Set the attributes under `set`, Username or Score or both, if all under `read` are still as they were read.
+
+    Other attributes stay. Raises RefusedError, with the item as it is now, when it was changed or is gone.
+    """
+    changed = change.get("set")
+    if not isinstance(changed, dict) or not changed or not set(changed) <= set(_EDITED):
+        raise InvalidError("Change Username, Score, or both")
+    values = _values(changed, changed)
+    names = {f"#{name}": name for name in values}
+    condition = _as_read(change.get("read"))
+    _on_condition(
         lambda: dynamodb.update_item(
             TableName=table,
             Key={"RecordID": {"N": _number("RecordID", key)}},
-            UpdateExpression="SET Username = :username, Score = :score",
-            ConditionExpression="attribute_exists(RecordID)",
-            ExpressionAttributeValues=values,
+            UpdateExpression="SET " + ", ".join(f"#{name} = :new{name}" for name in values),
+            ConditionExpression=condition.expression,
+            ExpressionAttributeNames=names | condition.names,
+            ExpressionAttributeValues={f":new{name}": value for name, value in values.items()} | condition.values,
         ),
+        lambda: _conflict(dynamodb, table, key),
     )
 
 
-def delete(dynamodb: "DynamoDBClient", table: str, key: str) -> None:
-    """Delete a record. Raises RefusedError when it is gone."""
-    _if_met(
-        "The record is gone already",
+def delete(dynamodb: "DynamoDBClient", table: str, key: str, request: Mapping[str, Any]) -> None:
+    """Delete a record if all attributes under `read` are still as they were read. Raises what `edit` raises."""
+    condition = _as_read(request.get("read"))
+    named: Any = {"ExpressionAttributeNames": condition.names} if condition.names else {}
+    valued: Any = {"ExpressionAttributeValues": condition.values} if condition.values else {}
+    _on_condition(
         lambda: dynamodb.delete_item(
             TableName=table,
             Key={"RecordID": {"N": _number("RecordID", key)}},
-            ConditionExpression="attribute_exists(RecordID)",
+            ConditionExpression=condition.expression,
+            **named,
+            **valued,
         ),
+        lambda: _conflict(dynamodb, table, key),
     )
 
 
-def _if_met(otherwise: str, write: Any) -> None:
+def shown(item: Mapping[str, Any]) -> Shown:
+    """Return an item as the page shows it."""
+    return {name: dict(zip(("type", "text"), _text(value), strict=True)) for name, value in item.items()}
+
+
+class _AsRead:
+    """The condition that a record exists and has the attributes that somebody has read."""
+
+    def __init__(self, read: Mapping[str, Any]) -> None:
+        self.names: dict[str, str] = {}
+        self.values: dict[str, Any] = {}
+        terms = ["attribute_exists(RecordID)"]
+        for name in _EDITED:
+            if name not in read:
+                continue
+            self.names[f"#{name}"] = name
+            if read[name] is None:
+                terms.append(f"attribute_not_exists(#{name})")
+            else:
+                self.values[f":old{name}"] = _attribute(read[name])
+                terms.append(f"#{name} = :old{name}")
+        self.expression = " AND ".join(terms)
+
+
+def _as_read(read: Any) -> _AsRead:
+    if not isinstance(read, dict):
+        raise InvalidError("Send what was read")
+    return _AsRead(read)
+
+
+def _attribute(value: Any) -> dict[str, Any]:
+    """Return the attribute value that `shown` has made this of."""
+    kind, text = (value.get("type"), value.get("text")) if isinstance(value, dict) else (None, None)
+    if not isinstance(kind, str) or not isinstance(text, str) or not is_unicode(text):
+        raise InvalidError("Send what was read")
+    if kind in {"S", "N"}:
+        return {kind: _number("What was read", text) if kind == "N" else text}
+    try:
+        return {kind: json.loads(text)}
+    except (ValueError, RecursionError):
+        raise InvalidError("Send what was read") from None
+
+
+def _conflict(dynamodb: "DynamoDBClient", table: str, key: str) -> RefusedError:
+    now = one(dynamodb, table, ("RecordID", "N"), key)
+    if now is None:
+        return RefusedError(409, "conflict", "The record is gone: somebody else has deleted it")
+    return RefusedError(409, "conflict", "Somebody else has changed the record. Nothing was written", item=now)
+
+
+def _on_condition(write: Callable[[], Any], refusal: Callable[[], RefusedError]) -> None:
     try:
         write()
     except ClientError as error:
         if error.response["Error"]["Code"] == _CONDITION_FAILED:
-            raise RefusedError(409, "conflict", otherwise) from None
+            raise refusal() from None
         raise
+
+
+def _values(record: Mapping[str, Any], names: Any) -> dict[str, dict[str, str]]:
+    exact: dict[str, Callable[[Any], dict[str, str]]] = {
+        "Username": lambda value: {"S": _username(value)},
+        "Score": lambda value: {"N": _number("Score", value)},
+    }
+    return {name: exact[name](record.get(name)) for name in names}
 
 
 def _number(name: str, value: Any) -> str:
@@ -105,25 +179,38 @@ def _username(value: Any) -> str:
         raise InvalidError(str(error)) from None
 
 
-def _plain(item: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """An item's attributes, each with its type and as text: a number is as exact as DynamoDB has it."""
-    return {name: dict(zip(("type", "text"), _text(value), strict=True)) for name, value in item.items()}
+def _key_text(name: str, value: str) -> str:
+    if not value:
+        raise InvalidError(f"{name} is empty")
+    return value
 
 
 def _text(attribute: Mapping[str, Any]) -> tuple[str, str]:
     ((kind, value),) = attribute.items()
-    return kind, value if kind in {"S", "N"} else json.dumps(value, default=str, ensure_ascii=False)
+    return kind, value if kind in {"S", "N"} else json.dumps(value, default=_binary, ensure_ascii=False)
+
+
+def _binary(value: Any) -> str:
+    return base64.b64encode(bytes(value)).decode()
 
 
 def _cursor_of(key: Mapping[str, Any]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
+    return base64.urlsafe_b64encode(json.dumps(key, default=_binary).encode()).decode()
 
 
 def _key_of(cursor: str) -> Item:
     try:
-        key = json.loads(base64.urlsafe_b64decode(cursor))
-    except ValueError:
+        key = json.loads(base64.urlsafe_b64decode(cursor)) if len(cursor) <= _CURSOR_LENGTH else None
+    except (ValueError, RecursionError, binascii.Error):
         key = None
-    if not isinstance(key, dict):
+    if not isinstance(key, dict) or not all(_is_attribute(value) for value in key.values()):
         raise InvalidError("This page of items is not known. Begin with the first")
     return key
+
+
+def _is_attribute(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and len(value) == 1
+        and all(kind in {"S", "N"} and isinstance(text, str) and is_unicode(text) for kind, text in value.items())
+    )

@@ -1,6 +1,7 @@
-"""Work that takes longer than a request: started once at a time, and looked at until it is over."""
+"""Work that takes longer than a request: one run at a time, whose progress and result the page asks for."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -14,22 +15,24 @@ Tell = Callable[[str], None]
 
 
 class Job:
-    """What one panel runs in the background. `explain` says what to tell of an error."""
+    """What one panel runs in the background. `describe` turns an error into what the page shows."""
 
-    def __init__(self, explain: Callable[[Exception], Problem]) -> None:
-        self._explain = explain
+    def __init__(self, describe: Callable[[Exception], Problem], clock: Callable[[], float] = time.time) -> None:
+        self._describe = describe
+        self._clock = clock
         self._lock = threading.Lock()
         self._state = "none"
         self._lines: deque[str] = deque(maxlen=_LINES)
         self._result: Any = None
         self._number = 0
+        self._ended: float | None = None
 
     def start(self, work: Callable[[Tell], Any]) -> None:
-        """Run `work`, whose answer becomes the result. Raises RefusedError while the last one is running."""
+        """Run `work` and keep what it returns. Raises RefusedError while the last run has not ended."""
         with self._lock:
             if self._state == "running":
-                raise RefusedError(409, "busy", "One is running. Wait until it is over")
-            self._state, self._result = "running", None
+                raise RefusedError(409, "busy", "One is running. Wait until it has ended")
+            self._state, self._result, self._ended = "running", None, None
             self._lines.clear()
             self._number += 1
         threading.Thread(target=self._run, args=(work,), daemon=True).start()
@@ -37,21 +40,22 @@ class Job:
     def _run(self, work: Callable[[Tell], Any]) -> None:
         try:
             state, result = "done", work(self._tell)
-        except Exception as error:  # noqa: BLE001 it is told on the page
-            state, result = "failed", self._explain(error).body()
+        except Exception as error:  # noqa: BLE001 the page shows it
+            state, result = "failed", self._describe(error).body()
         with self._lock:
-            self._state, self._result = state, result
+            self._state, self._result, self._ended = state, result, self._clock()
 
     def _tell(self, line: str) -> None:
         with self._lock:
             self._lines.append(line)
 
     def look(self) -> dict[str, Any]:
-        """Which run it is, whether it is over, what it told, and its result."""
+        """Return the number of the run, its state, lines of progress, result, and when it ended in epoch seconds."""
         with self._lock:
             return {
                 "number": self._number,
                 "state": self._state,
                 "lines": list(self._lines),
                 "result": self._result,
+                "ended": self._ended,
             }

@@ -1,4 +1,4 @@
-"""What went wrong, for the page: the kind decides what the page does, the message says what to do about it."""
+"""Errors as the page shows them: the kind decides what the page does, the message says what the user can do."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,7 +19,7 @@ from botocore.exceptions import (
 )
 
 from scripts.cli import UserError
-from scripts.deployment import NotDeployedError
+from scripts.deployment import NotDeployedError, PartlyDeployedError
 from scripts.stage import Stage
 from scripts.traffic.invoke import NotJsonError
 
@@ -57,40 +57,49 @@ _LOGIN = (
 
 @dataclass(frozen=True)
 class Problem:
-    """An answer that is none."""
+    """What the page shows instead of an answer. `kind` decides what the page does, `status` is the HTTP status."""
 
     status: int
     kind: str
     message: str
     line: int | None = None
     column: int | None = None
+    item: Any = None
+    """What is there instead, of a conflict."""
 
     def body(self) -> dict[str, Any]:
-        """It as JSON."""
+        """Return the problem as JSON."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 class RefusedError(Exception):
-    """A request that is not answered, and why."""
+    """A request that the console refuses, with the reason."""
 
-    def __init__(self, status: int, kind: str, message: str) -> None:
+    def __init__(self, status: int, kind: str, message: str, item: Any = None) -> None:
         super().__init__(message)
-        self.problem = Problem(status, kind, message)
+        self.problem = Problem(status, kind, message, item=item)
 
 
 class InvalidError(RefusedError):
-    """What was sent cannot be used; the message says what would be."""
+    """A request that cannot be used; the message says what would be accepted."""
 
     def __init__(self, message: str) -> None:
         super().__init__(400, "invalid", message)
 
 
+def unreachable(stage: Stage) -> RefusedError:
+    """Return the error of a stage that does not answer."""
+    return RefusedError(503, "unreachable", _unreachable(stage))
+
+
 def problem(error: Exception, stage: Stage) -> Problem | None:
-    """What to tell of an error; None for one that is the console's own fault."""
+    """Return what to show for an error; None for a fault of the console itself."""
     if isinstance(error, RefusedError):
         return error.problem
     if isinstance(error, NotJsonError):
         return Problem(400, "invalid", str(error), error.line, error.column)
+    if isinstance(error, PartlyDeployedError):
+        return Problem(503, "being-deployed", str(error))
     if isinstance(error, NotDeployedError):
         return Problem(503, "not-deployed", str(error))
     cause = error.__cause__ if isinstance(error, UserError) else error

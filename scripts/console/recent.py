@@ -1,4 +1,4 @@
-"""What has come into the stream lately, for as long as somebody watches.
+"""The newest records of the stream, for as long as somebody watches.
 
 A shard gives five reads and 2 MB a second to all who read it, Lambda among them, so each is read once a second at
 most, however many pages look: https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html
@@ -11,17 +11,25 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from scripts.console.visible import indented
+
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
 
 _INTERVAL_SECONDS = 1.0
 _FORGET_SECONDS = 60.0
-"""Without anybody looking, after which it starts afresh: iterators live for five minutes."""
+"""Without anybody looking, after which it starts again: iterators live for five minutes."""
 _BACK = timedelta(minutes=5)
-_AT_ONCE = 200
-_TOO_FAR_BEHIND_MS = 10_000
+_AT_ONCE = 5000
+_READS = 2
+"""Reads of a shard in one look, of the five a second that it gives."""
+_LOOKS = 3
+"""Looks after which a reader that is far behind gives up what lies between, and jumps closer to the end."""
+_FAR_BEHIND_MS = 30_000
+_JUMP = timedelta(seconds=10)
+_CAUGHT_UP_MS = 1000
 _KEPT = 500
-_TEXT = 2000
+_TEXT = 20_000
 
 
 class Recent:
@@ -36,12 +44,17 @@ class Recent:
 
     def _forget(self) -> None:
         self._iterators: dict[str, str | None] = {}
+        self._behind: dict[str, int] = {}
+        """Looks at a shard in a row that did not reach its end."""
         self._records: deque[dict[str, Any]] = deque(maxlen=_KEPT)
         self._number = 0
         self._skipped = False
 
     def look(self, kinesis: "KinesisClient", stream: str, after: int) -> dict[str, Any]:
-        """The records with a greater number than `after`, oldest first; and whether some were left out."""
+        """Return the newest records with a greater number than `after`, oldest first.
+
+        `behind` says that newer ones are still to be read, `skipped` that some were left out.
+        """
         with self._lock:
             now = self._clock()
             if stream != self._stream or now - self._asked > _FORGET_SECONDS:
@@ -52,7 +65,8 @@ class Recent:
                 self._read = now
                 self._read_on(kinesis)
             fresh = [record for record in self._records if record["number"] > after or after > self._number]
-            return {"records": fresh, "last": self._number, "skipped": self._skipped}
+            behind = any(self._behind.values())
+            return {"records": fresh, "last": self._number, "skipped": self._skipped, "behind": behind}
 
     def _read_on(self, kinesis: "KinesisClient") -> None:
         shards = kinesis.get_paginator("list_shards").paginate(StreamName=self._stream)
@@ -67,7 +81,7 @@ class Recent:
         found: list[dict[str, Any]] = []
         for shard, iterator in self._iterators.items():
             try:
-                found += self._read_shard(kinesis, shard, iterator or self._start(kinesis, shard, _BACK))
+                found += self._read_shard(kinesis, shard, iterator)
             except kinesis.exceptions.ExpiredIteratorException:
                 self._iterators[shard] = None
             except kinesis.exceptions.ProvisionedThroughputExceededException:
@@ -76,35 +90,48 @@ class Recent:
             self._number += 1
             self._records.append({"number": self._number, **record})
 
-    def _read_shard(self, kinesis: "KinesisClient", shard: str, iterator: str) -> list[dict[str, Any]]:
-        answer = kinesis.get_records(ShardIterator=iterator, Limit=_AT_ONCE)
-        self._iterators[shard] = answer.get("NextShardIterator")
-        if len(answer["Records"]) == _AT_ONCE and answer["MillisBehindLatest"] > _TOO_FAR_BEHIND_MS:
-            # Whoever watches wants to see what comes now, and reading it all would take from Lambda.
-            self._iterators[shard] = self._start(kinesis, shard, timedelta(seconds=1))
-            self._skipped = True
-        return [
-            {
-                "at": record["ApproximateArrivalTimestamp"].timestamp(),
-                "shard": shard,
-                "key": record["PartitionKey"],
-                "sequence": record["SequenceNumber"],
-                **decode(record["Data"]),
-            }
-            for record in answer["Records"]
-        ]
+    def _read_shard(self, kinesis: "KinesisClient", shard: str, iterator: str | None) -> list[dict[str, Any]]:
+        """Read a shard on towards its end: whoever watches wants the newest records."""
+        records: list[Any] = []
+        for _ in range(_READS):
+            iterator = iterator or _start(kinesis, self._stream, shard, _BACK)
+            answer = kinesis.get_records(ShardIterator=iterator, Limit=_AT_ONCE)
+            records += answer["Records"]
+            self._iterators[shard] = iterator = answer.get("NextShardIterator")
+            if answer["MillisBehindLatest"] <= _CAUGHT_UP_MS or iterator is None:
+                self._behind[shard] = 0
+                break
+        else:
+            self._behind[shard] = self._behind.get(shard, 0) + 1
+            if self._behind[shard] >= _LOOKS and answer["MillisBehindLatest"] > _FAR_BEHIND_MS:
+                self._iterators[shard] = _start(kinesis, self._stream, shard, _JUMP)
+                self._skipped = True
+        return [_shown(shard, record) for record in records[-_KEPT:]]
 
-    def _start(self, kinesis: "KinesisClient", shard: str, back: timedelta) -> str:
-        return kinesis.get_shard_iterator(
-            StreamName=self._stream,
-            ShardId=shard,
-            ShardIteratorType="AT_TIMESTAMP",
-            Timestamp=datetime.now(UTC) - back,
-        )["ShardIterator"]
+
+def _start(kinesis: "KinesisClient", stream: str, shard: str, back: timedelta) -> str:
+    return kinesis.get_shard_iterator(
+        StreamName=stream,
+        ShardId=shard,
+        ShardIteratorType="AT_TIMESTAMP",
+        Timestamp=datetime.now(UTC) - back,
+    )["ShardIterator"]
+
+
+def _shown(shard: str, record: Any) -> dict[str, Any]:
+    payload = decode(record["Data"])
+    return {
+        "at": record["ApproximateArrivalTimestamp"].timestamp(),
+        "shard": shard,
+        "key": record["PartitionKey"],
+        "sequence": record["SequenceNumber"],
+        **payload,
+        "pretty": indented(payload["payload"]),
+    }
 
 
 def decode(data: bytes) -> dict[str, Any]:
-    """A payload as text where it is UTF-8, else in hexadecimal, and its size; a long one is cut."""
+    """Return a payload as text where it is UTF-8, else in hexadecimal, and its size; a long one is cut."""
     try:
         text, encoding = data.decode(), "text"
     except UnicodeDecodeError:

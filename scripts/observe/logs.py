@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
 
 _POLL_SECONDS = 1.0
+_PAGE = 10_000  # the most events of an answer
+_WORD = re.compile(r"[A-Za-z0-9_]+")
+_LONGEST_WORD = 100
 _LATE_SECONDS = 30  # CloudWatch may show an event after younger ones
 _COLOURS = {"WARN": typer.colors.YELLOW, "ERROR": typer.colors.RED}
 
@@ -38,23 +42,63 @@ class Line:
 
 
 def lines(
-    logs: "CloudWatchLogsClient", groups: Mapping[str, str], start: datetime, pattern: str = ""
+    logs: "CloudWatchLogsClient",
+    groups: Mapping[str, str],
+    start: datetime,
+    pattern: str = "",
+    end: datetime | None = None,
 ) -> Iterator[Line]:
-    """What the functions, by name with their log groups, have logged since then: page by page, in order of time.
+    """Yield what the functions, by name with their log groups, have logged from `start` to `end`, in order of time.
 
     A pattern leaves the choice of lines to CloudWatch:
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
     """
+    until: dict[str, Any] = {} if end is None else {"endTime": _milliseconds(end)}
+    look = partial(_group_lines, logs, start=_milliseconds(start), pattern=pattern, until=until)
+    return heapq.merge(*(look(function, group) for function, group in groups.items()), key=lambda line: line.at)
 
-    def of(function: str, group: str) -> Iterator[Line]:
-        pages = logs.get_paginator("filter_log_events").paginate(
-            logGroupName=group, startTime=int(start.timestamp() * 1000), filterPattern=pattern
-        )
-        for page in pages:
-            for event in page["events"]:
-                yield Line(event["timestamp"], function, event["logStreamName"], event["message"].rstrip("\n"))
 
-    return heapq.merge(*(of(function, group) for function, group in groups.items()), key=lambda line: line.at)
+def _group_lines(
+    logs: "CloudWatchLogsClient", function: str, group: str, *, start: int, pattern: str, until: Mapping[str, Any]
+) -> Iterator[Line]:
+    pages = logs.get_paginator("filter_log_events")
+    known: Counter[Line] = Counter()
+    while True:
+        last_page: list[Line] = []
+        count = 0
+        for page in pages.paginate(logGroupName=group, startTime=start, filterPattern=pattern, **until):
+            last_page = [
+                Line(event["timestamp"], function, event["logStreamName"], event["message"].rstrip("\n"))
+                for event in page["events"]
+            ]
+            count = len(last_page)
+            for line in last_page:
+                if known[line]:
+                    known[line] -= 1
+                else:
+                    yield line
+        # The emulator ends with a full page where CloudWatch gives a token. Go on from its last millisecond.
+        if count < _PAGE or last_page[-1].at == start:
+            return
+        start = last_page[-1].at
+        known = Counter(line for line in last_page if line.at == start)
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def containing(text: str, *, is_aws: bool) -> str:
+    """Return a filter pattern that matches every line that contains a text in any case, and perhaps others.
+
+    It asks for the longest word: a line of JSON writes other characters in more than one way. CloudWatch finds a part
+    of a word by a regular expression, of which it takes a subset; the emulator finds any part, and has no expressions:
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/regex-expressions.html
+    """
+    word = max(_WORD.findall(text), key=len, default="")[:_LONGEST_WORD]
+    if not is_aws or not word:
+        return f'"{word}"' if word else ""
+    return f"%{''.join(f'[{each.lower()}{each.upper()}]' if each.isalpha() else each for each in word)}%"
 
 
 class Fresh:
@@ -118,10 +162,12 @@ def main(
     functions = [function] if function else list(system.outputs["functions"])
     groups = {name: system.function(name)["log_group"] for name in functions}
     logs, fresh = boto3.client("logs"), Fresh()
+    is_literal = re.escape(grep) == grep
+    wanted = containing(grep, is_aws=system.stage.endpoint is None) if is_literal else ""
     while True:
         looked = time.time()
         # A single look may be long, so only a follower pays for remembering it.
-        look = lines(logs, groups, start)
+        look = lines(logs, groups, start, wanted)
         for line in fresh.of(look) if follow else look:
             if pattern.search(line.message):
                 typer.echo(

@@ -74,8 +74,8 @@ class Status:
     alarms: Sequence[Alarm]
 
 
-def status(system: Deployed, now: datetime) -> Status:
-    """Ask AWS how everything that is deployed is."""
+def status(system: Deployed, now: datetime, *, with_lag: bool = True) -> Status:
+    """Ask AWS how everything that is deployed is; on request without the lags, for which CloudWatch is asked."""
     functions: Mapping[str, Mapping[str, str]] = system.outputs["functions"]
     names = [function["name"] for function in functions.values()]
     return Status(
@@ -88,7 +88,10 @@ def status(system: Deployed, now: datetime) -> Status:
             *(_table(table["name"]) for table in system.outputs["tables"].values()),
             *map(_function, names),
         ],
-        mappings=[_mapping(function["name"], function["mapping_uuid"], now) for function in functions.values()],
+        mappings=[
+            _mapping(function["name"], function["mapping_uuid"], now if with_lag else None)
+            for function in functions.values()
+        ],
         failures=_failures(system.outputs["failure_bucket"]),
         alarms=_alarms(list(system.outputs["alarms"].values())),
     )
@@ -112,8 +115,13 @@ def _function(name: str) -> Resource:
     return Resource("function", name, function.get("State", "unknown"), detail)
 
 
-def _mapping(function: str, uuid: str, now: datetime) -> EventSource:
+def _mapping(function: str, uuid: str, now: datetime | None) -> EventSource:
     mapping = boto3.client("lambda").get_event_source_mapping(UUID=uuid)
+    lag = _lag(function, now) if now else None
+    return EventSource(function, mapping["State"], lag, mapping.get("LastProcessingResult", "unknown"))
+
+
+def _lag(function: str, now: datetime) -> float | None:
     ages = boto3.client("cloudwatch").get_metric_statistics(
         Namespace="AWS/Lambda",
         MetricName="IteratorAge",
@@ -123,8 +131,7 @@ def _mapping(function: str, uuid: str, now: datetime) -> EventSource:
         Period=60,
         Statistics=["Maximum"],
     )["Datapoints"]
-    lag = max((point["Maximum"] for point in ages), default=None)
-    return EventSource(function, mapping["State"], lag, mapping.get("LastProcessingResult", "unknown"))
+    return max((point["Maximum"] for point in ages), default=None)
 
 
 def _failures(bucket: str) -> Failures:

@@ -16,6 +16,7 @@ from botocore.config import Config
 
 from scripts.cli import UserError
 from scripts.deployment import deployed
+from scripts.develop.package import functions
 from scripts.stage import LOCAL, StageName
 
 EVENTS = Path(__file__).parent / "events"
@@ -85,6 +86,8 @@ def check_event(event: bytes, what: str) -> None:
         json.loads(event, parse_constant=_refuse)
     except json.JSONDecodeError as error:
         raise NotJsonError(f"{what} is not JSON: {error.msg}", error.lineno, error.colno) from None
+    except RecursionError:
+        raise UserError(f"{what} is nested too deeply") from None
     except ValueError as error:  # not text
         raise UserError(f"{what} is not JSON: {error}") from None
 
@@ -168,7 +171,7 @@ def describe(execution: Execution) -> str:
 
 
 def main(
-    function: str = typer.Option("", help="ProcessKinesisRecords or AggregateScoresByUser"),
+    function: str = typer.Option("", help=f"one of {', '.join(functions())}"),
     event: str = typer.Option("", help="a name in scripts/traffic/events/, a file, or - for standard input"),
     stage: StageName = LOCAL,
     as_json: bool = typer.Option(False, "--json", help="print it all as JSON"),

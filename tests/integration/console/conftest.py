@@ -1,6 +1,8 @@
 """The console of the deployed system, in a Chromium that the machine has."""
 
 import os
+import queue
+import re
 import shutil
 import signal
 import subprocess
@@ -9,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import boto3
 import pytest
@@ -19,13 +21,14 @@ from werkzeug.serving import make_server
 
 from scripts.console.app import create_app
 from scripts.console.connection import Connection, SharedSession
+from scripts.console.session import Session
 from scripts.deployment import Deployed
 from scripts.stage import Stage
 from tests.integration.deployment import System
 from tests.waiting import free_port
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-TOKEN = "the-token-of-a-test"
+CODE = "#code="
 DESKTOP = {"width": 1280, "height": 900}
 
 expect.set_options(timeout=20_000)
@@ -36,21 +39,41 @@ class Console:
 
     def __init__(self, system: System) -> None:
         self._system = system
-        self._port = free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[str] | None = None
-        self.link = ""
+        self._links: queue.Queue[str] = queue.Queue()
 
     def start(self) -> None:
-        self._process = self._system.start("console", "--port", str(self._port))
-        assert self._process.stdout is not None
-        self.link = self._process.stdout.readline().split()[-1]
+        self._links = queue.Queue()
+        self._process = self._system.start("console", "--port", str(self.port))
+        self._reader = threading.Thread(target=self._read, args=(self._process.stdout, self._links), daemon=True)
+        self._reader.start()
+
+    @staticmethod
+    def _read(printed: IO[str], links: "queue.Queue[str]") -> None:
+        for line in printed:
+            if CODE in line:
+                links.put(line.split()[-1])
+
+    @property
+    def link(self) -> str:
+        """A link that no browser has used: the console prints another once one was."""
+        return self._links.get(timeout=20)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def stop(self) -> tuple[int, str]:
         """End it as Ctrl-C does; its exit code, and what it complained of."""
         assert self._process is not None
         self._process.send_signal(signal.SIGINT)
-        _, errors = self._process.communicate(timeout=20)
-        return self._process.returncode, errors
+        self._process.wait(timeout=20)
+        self._reader.join(timeout=10)
+        with self._process as ended:  # closes what it has open
+            assert ended.stderr is not None
+            return ended.returncode, ended.stderr.read()
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +117,9 @@ def visit(browser: Browser) -> Iterator[Visit]:
             lambda message: failed.append(message.text) if "Content Security Policy" in message.text else None,
         )
         page.goto(link)
+        if CODE not in link:
+            return page
+        page.locator("body.ready").or_(page.get_by_role("alert").filter(has_text=re.compile("."))).first.wait_for()
         if panel:
             page.get_by_role("navigation").get_by_role("link", name=panel).click()
         return page
@@ -105,9 +131,9 @@ def visit(browser: Browser) -> Iterator[Visit]:
 
 
 @contextmanager
-def served(app_of: Callable[[int], Flask]) -> Iterator[str]:
-    """An app on a port of its own, in this process; gives where."""
-    port = free_port()
+def served(app_of: Callable[[int], Flask], port: int = 0) -> Iterator[str]:
+    """An app on this port or a free one, in this process; gives where."""
+    port = port or free_port()
     # Waitress, which serves the real one, cannot be stopped from outside its thread.
     server = make_server("127.0.0.1", port, app_of(port), threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -120,15 +146,26 @@ def served(app_of: Callable[[int], Flask]) -> Iterator[str]:
         server.server_close()
 
 
+def console_app(connection: Connection, port: int, session: Session, *, writes: bool) -> Flask:
+    return create_app(connection, names={f"127.0.0.1:{port}"}, session=session, writes=writes)
+
+
+@contextmanager
+def shared_session() -> Iterator[None]:
+    """The default session that threads of a console share."""
+    before, boto3.DEFAULT_SESSION = boto3.DEFAULT_SESSION, SharedSession()
+    try:
+        yield
+    finally:
+        boto3.DEFAULT_SESSION = before
+
+
 @contextmanager
 def console_of(connection: Connection, *, writes: bool) -> Iterator[str]:
     """A console of anything, in this process; gives its link."""
-    before, boto3.DEFAULT_SESSION = boto3.DEFAULT_SESSION, SharedSession()
-    try:
-        with served(lambda port: create_app(connection, port=port, token=TOKEN, writes=writes)) as url:
-            yield f"{url}#token={TOKEN}"
-    finally:
-        boto3.DEFAULT_SESSION = before
+    session = Session()
+    with shared_session(), served(lambda port: console_app(connection, port, session, writes=writes)) as url:
+        yield f"{url}{CODE}{session.code}"
 
 
 @dataclass(frozen=True)

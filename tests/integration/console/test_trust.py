@@ -1,17 +1,30 @@
 """Whose stage it is, who may change it, and that no other page can."""
 
 import json
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import boto3
 import pytest
-from flask import Flask, Response
+from flask import Flask, Response, jsonify, request
 from playwright.sync_api import Page, expect
 
+from scripts.console.session import Session
 from tests.acceptance.test_system import total
-from tests.integration.console.conftest import TOKEN, Console, FixedConnection, Visit, console_of, served
+from tests.integration.console.conftest import (
+    CODE,
+    Console,
+    FixedConnection,
+    Visit,
+    console_app,
+    console_of,
+    served,
+    shared_session,
+)
 from tests.integration.deployment import System
+from tests.waiting import eventually, free_port
 
 ACCOUNT = "123456789012"
 
@@ -22,13 +35,12 @@ def connection_of(system: System, stage: str) -> FixedConnection:
 
 
 def fetched(page: Page, method: str, path: str, body: Any = None) -> Any:
-    """What the server answers a request of the page's own, with its token."""
+    """What the server answers a request of the page's own, signed with its key."""
     return page.evaluate(
-        """async ([method, path, body]) => (await fetch(path, {
-            method,
-            headers: {"X-Console-Token": localStorage.getItem("console-token"), "Content-Type": "application/json"},
-            body: method === "GET" ? undefined : JSON.stringify(body),
-        })).json()""",
+        """async ([method, path, body]) => {
+            const {ask} = await import("/static/api.js");
+            return ask(method, path.replace("/api/", ""), body ?? undefined).catch(({kind}) => ({kind}));
+        }""",
         [method, path, body],
     )
 
@@ -47,7 +59,7 @@ def test_the_page_says_in_words_and_in_colour_whose_it_is(
         expect(page.get_by_role("banner")).to_contain_text(f"Region{system.stage.region}")
         expect(page.get_by_role("banner")).to_contain_text("Writingon" if stage == "local" else "Writingoff")
         expect(page.get_by_role("banner")).to_have_css("background-color", colour)
-        expect(page).to_have_title(f"{stage}: stream processing")
+        expect(page).to_have_title(re.compile(f"^{stage}: (idle|flowing|failing|behind|blocked)$"))
 
 
 def test_a_console_that_only_looks_offers_no_change_and_takes_none(system: System, visit: Visit) -> None:
@@ -56,9 +68,10 @@ def test_a_console_that_only_looks_offers_no_change_and_takes_none(system: Syste
         expect(page.locator("#verdict")).not_to_have_text("Looking ...")
         expect(page.locator("#items-note")).to_contain_text("Page 1")
 
-        offered = page.locator("button.writing, #items tbody button, #failure-list button")
+        offered = page.locator("button.writing, #items tbody button:not(.opener), #redrive-selected")
         assert offered.count() >= 4
         assert [each for each in offered.all() if each.is_enabled()] == []
+        expect(page.locator(".read-only:visible")).to_contain_text("Stage dev is read-only here")
         refused = fetched(page, "POST", "/api/records", {"RecordID": "7000010", "Username": "eve", "Score": "1"})
         assert refused["kind"] == "read-only"
         assert fetched(page, "GET", "/api/about")["writes"] is False
@@ -77,12 +90,14 @@ def test_allow_writes_lets_another_stage_be_changed(system: System, visit: Visit
         expect(page.get_by_role("button", name="Test", exact=True)).to_be_enabled()
 
 
-ATTACK = """async ([url, token]) => {
+ATTACK = """async ([url, code]) => {
     const record = JSON.stringify({RecordID: "7000011", Username: "console victim", Score: "1"});
+    const json = {"Content-Type": "application/json"};
     const tries = [
-        () => fetch(url + "api/about", {headers: {"X-Console-Token": token}}).then((answer) => answer.text()),
-        () => fetch(url + "api/records", {method: "POST", body: record, headers: {
-            "X-Console-Token": token, "Content-Type": "application/json"}}).then((answer) => answer.text()),
+        () => fetch(url + "api/about").then((answer) => answer.text()),
+        () => fetch(url + "api/session", {method: "POST", body: JSON.stringify({code}), headers: json})
+            .then((answer) => answer.text()),
+        () => fetch(url + "api/records", {method: "POST", body: record, headers: json}).then((answer) => answer.text()),
         () => fetch(url).then((answer) => answer.text()),
     ];
     const read = [];
@@ -93,7 +108,7 @@ ATTACK = """async ([url, token]) => {
 }"""
 
 
-def test_another_page_in_the_same_browser_cannot_drive_it_even_if_it_knew_the_token(
+def test_another_page_in_the_same_browser_cannot_drive_it_even_if_it_knew_the_code(
     system: System, visit: Visit
 ) -> None:
     def elsewhere(_: int) -> Flask:
@@ -107,7 +122,7 @@ def test_another_page_in_the_same_browser_cannot_drive_it_even_if_it_knew_the_to
         attacker = page.context.new_page()
         attacker.goto(other)
 
-        read = attacker.evaluate(ATTACK, [link.partition("#")[0], TOKEN])
+        read = attacker.evaluate(ATTACK, [link.partition("#")[0], link.partition(CODE)[2]])
         attacker.evaluate(
             "url => { const frame = document.createElement('iframe'); frame.src = url; document.body.append(frame); }",
             link,
@@ -124,29 +139,114 @@ def test_another_page_in_the_same_browser_cannot_drive_it_even_if_it_knew_the_to
         assert fetched(page, "GET", "/api/about")["stage"] == "local", "the page itself still may"
 
 
-def test_without_the_printed_link_nothing_is_shown(console: Console, visit: Visit) -> None:
-    page = visit(console.link.partition("#")[0])
-
-    expect(page.get_by_role("alert")).to_contain_text("Open the link that make console has printed")
+def test_without_the_printed_link_nothing_is_shown_until_it_is_pasted_into_the_open_tab(
+    console: Console, visit: Visit
+) -> None:
+    link = console.link
+    page = visit(link.partition("#")[0])
+    expect(page.get_by_role("alert")).to_contain_text("Open the link that make console printed last")
     expect(page.locator("#account")).to_have_text("...")
 
-    other = page.context.new_page()
-    other.goto(console.link)
+    page.goto(link)
 
-    expect(other.locator("#verdict")).not_to_have_text("Looking ...")
-    expect(page.get_by_role("alert")).to_be_empty()  # the page that was open goes on, too
+    expect(page.locator("#verdict")).not_to_have_text("Looking ...")
+    expect(page.get_by_role("alert")).to_be_empty()
+    assert CODE not in page.url
 
 
-def test_the_token_leaves_the_browser_in_no_address(console: Console, visit: Visit) -> None:
-    page = visit("about:blank")
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(json.dumps([request.url, request.headers.get("referer", "")])))
-
-    page.goto(console.link)
+def test_a_link_that_was_used_opens_no_second_browser_and_disturbs_no_open_page(console: Console, visit: Visit) -> None:
+    link = console.link
+    page = visit(link)
     expect(page.locator("#verdict")).not_to_have_text("Looking ...")
 
-    secret = console.link.partition("#token=")[2]
-    assert len(asked) > 5
-    assert [each for each in asked if secret in each.replace(f"#token={secret}", "")] == []
-    assert secret not in page.url
-    assert all(each.startswith(f'["{console.link.partition("#")[0]}') for each in asked), "nothing from elsewhere"
+    other = visit(link)
+
+    expect(other.get_by_role("alert")).to_contain_text("This link was used already")
+    page.goto(f"{link.partition('#')[0]}{CODE}forged")
+    expect(page.locator("#announcer")).to_contain_text("This link was used already")
+    expect(page.get_by_role("alert")).to_be_empty()
+
+
+def test_what_the_browser_sends_never_has_the_key(console: Console, visit: Visit) -> None:
+    page = visit("about:blank")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(json.dumps([request.url, request.headers, request.post_data])))
+    link = console.link
+
+    page.goto(link)
+    expect(page.locator("#verdict")).not_to_have_text("Looking ...")
+
+    key = page.evaluate("localStorage.getItem('console-key')")
+    assert len(key) >= 43
+    assert len(sent) > 5
+    assert [each for each in sent if key in each] == []
+    assert CODE not in page.url
+    assert all(f'["{link.partition("#")[0]}' in each for each in sent), "nothing from elsewhere"
+
+
+def impostor(seen: list[str]) -> Callable[[int], Flask]:
+    """Somebody who has taken the port: says yes to everything, and leaves a service worker behind."""
+
+    def app_of(_: int) -> Flask:
+        app = Flask("impostor")
+
+        @app.route("/", defaults={"path": ""}, methods=["GET", "POST"])
+        @app.route("/<path:path>", methods=["GET", "POST"])
+        def answer(path: str) -> Response:
+            seen.append(f"{request.full_path} {request.headers} {request.get_data(as_text=True)}")
+            return jsonify(stage="local", writes=True, state="flowing", reasons=[], deployment="x")
+
+        return app
+
+    return app_of
+
+
+def test_whoever_takes_the_port_learns_nothing_and_is_not_believed(system: System, visit: Visit) -> None:
+    seen: list[str] = []
+    port = free_port()
+    session = Session()
+    connection = connection_of(system, "local")
+    with shared_session(), served(lambda _: console_app(connection, port, session, writes=True), port) as url:
+        page = visit(f"{url}{CODE}{session.code}")
+        expect(page.locator("#verdict")).not_to_have_text("Looking ...")
+    expect(page.get_by_role("alert")).to_contain_text("The console is gone")
+
+    with served(impostor(seen), port):
+        expect(page.get_by_role("alert")).to_contain_text(
+            "Something answers on the console's port that is not the console"
+        )
+
+        key = page.evaluate("localStorage.getItem('console-key')")
+    assert len(seen) > 0
+    assert [each for each in seen if key in each] == []
+
+
+def test_a_service_worker_that_an_impostor_left_behind_is_gone_after_a_visit(system: System, visit: Visit) -> None:
+    """On the same name, which a console that is started again does not have."""
+    port = free_port()
+    connection = connection_of(system, "local")
+
+    def hostile(_: int) -> Flask:
+        app = Flask("hostile")
+        worker = "self.addEventListener('fetch', (event) => event.respondWith(new Response('mine')));"
+        app.add_url_rule("/", view_func=lambda: Response("<title>Hostile</title>", mimetype="text/html"))
+        app.add_url_rule("/worker.js", "worker", lambda: Response(worker, mimetype="text/javascript"))
+        return app
+
+    with served(hostile, port) as url:
+        page = visit("about:blank")
+        page.goto(url)
+        page.evaluate(
+            "navigator.serviceWorker.register('/worker.js').then(() => navigator.serviceWorker.ready).then(() => 1)"
+        )
+    session = Session()
+    with shared_session(), served(lambda _: console_app(connection, port, session, writes=True), port) as url:
+
+        def shows_the_console() -> bool:
+            page.goto("about:blank")  # another fragment alone loads nothing
+            page.goto(f"{url}{CODE}{session.code}")
+            return page.locator("#verdict").count() == 1
+
+        eventually(shows_the_console, what="the console's own page")
+        expect(page.locator("#verdict")).not_to_have_text("Looking ...")
+        assert page.evaluate("navigator.serviceWorker.getRegistrations().then((all) => all.length)") == 0

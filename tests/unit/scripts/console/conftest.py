@@ -1,5 +1,6 @@
 """A console of a stage that is not there, and one whose AWS is moto's."""
 
+import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,17 +8,17 @@ from typing import Any
 
 import boto3
 import pytest
-from flask.testing import FlaskClient
+from flask.testing import EnvironBuilder, FlaskClient
 from moto import mock_aws
 from werkzeug.test import TestResponse
 
 from scripts.console.app import create_app
-from scripts.console.guard import TOKEN_HEADER
+from scripts.console.session import NONCE_HEADER, SIGNATURE_HEADER, Session
 from scripts.deployment import Deployed
 from scripts.stage import Stage
 
 PORT = 4580
-TOKEN = "the-token-of-this-start"
+UUID = "12345678-1234-1234-1234-123456789012"
 
 
 @dataclass
@@ -39,15 +40,22 @@ class FixedConnection:
 
 
 class Page:
-    """What the page sends: with its token, from its own origin, unless told otherwise."""
+    """What the page sends: signed, from its own origin, unless told otherwise."""
 
-    def __init__(self, client: FlaskClient, connection: FixedConnection) -> None:
+    def __init__(self, client: FlaskClient, connection: FixedConnection, session: Session) -> None:
         self.connection = connection
         self.client = client
+        self.session = session
 
     def ask(self, method: str, path: str, headers: dict[str, str] | None = None, **options: Any) -> TestResponse:
-        sent = {TOKEN_HEADER: TOKEN, "Host": f"127.0.0.1:{PORT}", **(headers or {})}
-        return self.client.open(path, method=method, headers=sent, buffered=True, **options)
+        host = {"Host": f"127.0.0.1:{PORT}"}
+        builder = EnvironBuilder(
+            self.client.application, path, method=method, headers={**host, **(headers or {})}, **options
+        )
+        nonce = builder.headers.setdefault(NONCE_HEADER, secrets.token_hex(16))
+        uri = builder.get_environ()["REQUEST_URI"]
+        builder.headers.setdefault(SIGNATURE_HEADER, self.session.signature(method, uri, nonce))
+        return self.client.open(builder, buffered=True)
 
 
 def stage(name: str, folder: Path) -> Stage:
@@ -67,7 +75,10 @@ def deployment(tmp_path: Path) -> Deployed:
     outputs = {
         "stream": {"name": "Demo-Stream"},
         "tables": {each: {"name": each} for each in KEYS},
-        "functions": {each: {"name": each} for each in ("ProcessKinesisRecords", "AggregateScoresByUser")},
+        "functions": {
+            each: {"name": each, "log_group": f"/aws/lambda/{each}", "live_arn": each, "mapping_uuid": UUID}
+            for each in ("ProcessKinesisRecords", "AggregateScoresByUser")
+        },
         "failure_bucket": "failures",
     }
     return Deployed(stage("dev", tmp_path), "123456789012", outputs)
@@ -96,7 +107,8 @@ def serve(tmp_path: Path) -> Callable[..., Page]:
 
     def make(found: Deployed | Exception, *, writes: bool = True, name: str = "dev") -> Page:
         connection = FixedConnection(stage(name, tmp_path), found)
-        app = create_app(connection, port=PORT, token=TOKEN, writes=writes)
-        return Page(app.test_client(), connection)
+        session = Session()
+        app = create_app(connection, names={f"127.0.0.1:{PORT}"}, session=session, writes=writes)
+        return Page(app.test_client(), connection, session)
 
     return make

@@ -1,16 +1,15 @@
 """Who may ask the console for what."""
 
-import os
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from scripts.console.app import HARMLESS
-from scripts.console.guard import token
+from scripts.console.app import STATIC
+from scripts.console.guard import EXCHANGE
+from scripts.console.session import NONCE_HEADER, PROOF_HEADER, SIGNATURE_HEADER, Session
+from scripts.console.views import HARMLESS
 from scripts.deployment import Deployed, NotDeployedError
-from tests.unit.scripts.console.conftest import PORT, TOKEN, Page
+from tests.unit.scripts.console.conftest import PORT, Page
 
 Serve = Callable[..., Page]
 READING = {"GET", "HEAD", "OPTIONS"}
@@ -19,7 +18,14 @@ READING = {"GET", "HEAD", "OPTIONS"}
 def routes(page: Page) -> list[tuple[str, str, str]]:
     """Each method and path that the console knows, with its name."""
     return [
-        (method, str(rule).replace("<name>", "AggregateScoresByUser").replace("<key>", "1"), rule.endpoint)
+        (
+            method,
+            str(rule)
+            .replace("<name>", "AggregateScoresByUser")
+            .replace("<key>", "1")
+            .replace("<table>", "GameScoreRecords"),
+            rule.endpoint,
+        )
         for rule in page.client.application.url_map.iter_rules()
         for method in sorted(rule.methods or ())
     ]
@@ -49,7 +55,7 @@ def test_the_page_itself_is_answered(page: Page) -> None:
     ],
 )
 def test_a_name_that_was_rebound_to_this_machine_gets_nothing(page: Page, headers: dict[str, str]) -> None:
-    for path in ("/", "/page/main.js", "/api/about"):
+    for path in ("/", "/static/main.js", "/api/about"):
         assert page.ask("GET", path, headers).status_code == 403
 
 
@@ -73,29 +79,96 @@ def test_another_page_is_refused_even_with_the_token(page: Page, headers: dict[s
             assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-@pytest.mark.parametrize("sent", ["", "wrong", TOKEN[:-1], TOKEN + "x", "t\u00f6ken"])
-def test_no_api_route_answers_without_the_token(page: Page, sent: str) -> None:
+@pytest.mark.parametrize("sent", ["", "wrong", "0" * 64, "t\u00f6ken"])
+def test_no_api_route_answers_without_a_signature(page: Page, sent: str) -> None:
     for method, path, _ in routes(page):
-        if path.startswith("/api/"):
-            headers = {"X-Console-Token": sent.encode().decode("latin-1")}
+        if path.startswith("/api/") and path != EXCHANGE:
+            headers = {SIGNATURE_HEADER: sent.encode().decode("latin-1")}
             answer = page.ask(method, path, headers, json={} if method not in READING else None)
             assert answer.status_code == 403, (method, path)
+            assert PROOF_HEADER not in answer.headers
             if method not in {"HEAD", "OPTIONS"}:
                 assert answer.json is not None
-                assert answer.json["kind"] == "token"
+                assert answer.json["kind"] == "key"
 
 
-def test_the_token_is_not_taken_from_the_address(page: Page) -> None:
-    answer = page.ask("GET", f"/api/about?token={TOKEN}", {"X-Console-Token": ""})
+def test_a_signature_is_of_one_method_one_address_and_one_nonce(page: Page) -> None:
+    nonce = "0123456789abcdef"
+    signature = page.session.signature("GET", "/api/about", nonce)
+    signed = {NONCE_HEADER: nonce, SIGNATURE_HEADER: signature}
+
+    assert page.ask("DELETE", "/api/records/1", signed, json={}).status_code == 403
+    assert page.ask("GET", "/api/about?more=1", signed).status_code == 403
+    assert page.ask("GET", "/api/about", signed | {NONCE_HEADER: "f" * 16}).status_code == 403
+    assert page.ask("GET", "/api/about", signed).status_code == 200
+
+
+def test_a_request_that_somebody_recorded_is_not_answered_again(page: Page) -> None:
+    nonce = "0123456789abcdef"
+    signed = {NONCE_HEADER: nonce, SIGNATURE_HEADER: page.session.signature("GET", "/api/about", nonce)}
+    assert page.ask("GET", "/api/about", signed).status_code == 200
+
+    assert page.ask("GET", "/api/about", signed).status_code == 403
+
+
+def test_each_answer_proves_that_it_comes_from_the_console(page: Page) -> None:
+    nonce = "0123456789abcdef"
+    signature = page.session.signature("GET", "/api/nothing", nonce)
+
+    answer = page.ask("GET", "/api/nothing", {NONCE_HEADER: nonce, SIGNATURE_HEADER: signature})
+
+    assert (answer.status_code, answer.headers[PROOF_HEADER]) == (404, page.session.proof(nonce))
+
+
+def test_the_code_of_a_link_works_once(page: Page) -> None:
+    code = page.session.code
+
+    first = page.ask("POST", EXCHANGE, json={"code": code})
+    second = page.ask("POST", EXCHANGE, json={"code": code})
+
+    assert first.json is not None
+    assert second.json is not None
+    assert (first.status_code, len(first.json["key"]) >= 43) == (200, True)
+    assert (second.status_code, second.json["kind"]) == (403, "code")
+    assert page.session.code != code, "the next browser gets a link of its own"
+
+
+@pytest.mark.parametrize("code", ["", "guess", "\ud800", 7, None])
+def test_a_code_that_is_guessed_opens_nothing(page: Page, code: object) -> None:
+    answer = page.ask("POST", EXCHANGE, json={"code": code})
+
+    assert answer.status_code in {400, 403}
+    assert "key" not in (answer.json or {})
+
+
+def test_another_page_cannot_use_the_code_even_if_it_knew_it(page: Page) -> None:
+    answer = page.ask("POST", EXCHANGE, {"Origin": "https://evil.example"}, json={"code": page.session.code})
 
     assert answer.status_code == 403
+
+
+def test_a_key_is_new_at_each_start() -> None:
+    first, second = Session(), Session()
+
+    assert first.exchange(first.code) != second.exchange(second.code)
+
+
+def test_a_service_worker_that_somebody_left_behind_removes_itself(page: Page) -> None:
+    answer = page.ask("GET", "/any/worker.js", {"Service-Worker": "script"})
+
+    assert (answer.status_code, answer.mimetype) == (200, "text/javascript")
+    assert "unregister" in answer.text
 
 
 def test_a_console_that_only_looks_refuses_every_route_that_could_change_anything(
     serve: Serve, deployment: Deployed
 ) -> None:
     page = serve(deployment, writes=False)
-    changing = [(method, path) for method, path, name in routes(page) if method not in READING and name not in HARMLESS]
+    changing = [
+        (method, path)
+        for method, path, name in routes(page)
+        if method not in READING and name not in HARMLESS and path != EXCHANGE
+    ]
 
     answers = {each: page.ask(*each, json={}) for each in changing}
 
@@ -121,50 +194,28 @@ def test_a_change_is_sent_as_json_which_no_form_of_another_page_can(page: Page) 
 
 
 def test_the_page_may_load_and_send_nothing_elsewhere_and_nobody_may_frame_it(page: Page) -> None:
-    for path in ("/", "/page/console.css", "/api/about", "/nothing-here"):
+    for path in ("/", "/static/console.css", "/api/about", "/nothing-here"):
         headers = page.ask("GET", path).headers
         assert "default-src 'self'" in headers["Content-Security-Policy"]
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+        assert "worker-src 'none'" in headers["Content-Security-Policy"]
         assert "unsafe" not in headers["Content-Security-Policy"]
         assert headers["Referrer-Policy"] == "no-referrer"
         assert headers["X-Content-Type-Options"] == "nosniff"
 
 
 def test_no_file_beside_the_page_is_served(page: Page) -> None:
-    for path in ("/page/../guard.py", "/page/%2e%2e/guard.py", "/page//etc/passwd"):
+    for path in ("/static/../guard.py", "/static/%2e%2e/guard.py", "/static//etc/passwd"):
         assert page.ask("GET", path).status_code in {404, 308}
 
 
 def test_the_page_names_no_other_host() -> None:
-    folder = Path(__file__).parents[4] / "scripts" / "console" / "page"
-
-    for file in folder.iterdir():
+    for file in STATIC.glob("*.*"):
         text = file.read_text().replace("http://www.w3.org/2000/svg", "")
         assert "://" not in text, file
 
 
-def test_a_token_is_kept_for_a_console_that_is_started_again_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
-    file = tmp_path / "console" / "dev.token"
-
-    first = token(file)
-
-    assert len(first) >= 43
-    assert file.stat().st_mode & 0o777 == 0o600
-    assert token(file) == first
-
-
-@pytest.mark.parametrize("spoil", ["age", "mode", "content"])
-def test_a_token_that_is_old_or_was_open_to_others_is_made_anew(tmp_path: Path, spoil: str) -> None:
-    file = tmp_path / "dev.token"
-    first = token(file)
-    if spoil == "age":
-        os.utime(file, (time.time() - 13 * 60 * 60,) * 2)
-    elif spoil == "mode":
-        file.chmod(0o644)
-    else:
-        file.write_text("short")
-
-    second = token(file)
-
-    assert second not in {first, "short"}
-    assert file.stat().st_mode & 0o777 == 0o600
+def test_what_is_vendored_comes_with_its_licence_and_version() -> None:
+    for folder in (STATIC / "vendor").iterdir():
+        assert "Permission is hereby granted" in (folder / "LICENSE").read_text()
+        assert "(v1.6.32)" in next(folder.glob("*.esm.js")).read_text()[:500]

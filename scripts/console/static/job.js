@@ -1,11 +1,11 @@
-// What runs on the server in the background, and is looked at until it is over.
+// Work that the server does in the background, which is looked at until it has ended.
 import { get } from "./api.js";
 
 const EVERY_MS = 700;
 
 /**
- * Look at a job until it is over.
- * @param {string} path @param {(job: any) => void} show is told of each look
+ * Look at a job until it has ended.
+ * @param {string} path @param {(job: any) => void} show is called with each look
  */
 export async function untilOver(path, show) {
   for (;;) {

@@ -1,0 +1,9 @@
+"""The console's routes, one module a panel, and what they share."""
+
+from scripts.console.views import failures, functions, pipeline, reconcile, stream, tables
+
+ALL = (pipeline, functions, stream, tables, failures, reconcile)
+"""Modules with `register(app, context)`."""
+
+HARMLESS = {"check_totals"}
+"""Routes that are asked by POST and change nothing."""

@@ -1,0 +1,77 @@
+"""Tables: their items, score records to change, and the leaderboard."""
+
+import threading
+from typing import Any
+
+from flask import Flask, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from scripts.console import items
+from scripts.console.context import Context, body, whole
+from scripts.console.problems import RefusedError
+from scripts.observe.leaderboard import Budget, leaderboard
+from scripts.reconcile.tables import Table
+
+_ITEMS = 100
+"""The most of a page of items."""
+_BOARD_PAGES, _BOARD_PAGES_A_SECOND = 100, 20.0
+_BOARD_MOST = 100
+
+
+def register(app: Flask, context: Context) -> None:
+    """Add the routes."""
+    ranking = threading.Lock()
+
+    def described(table: str) -> dict[str, Any]:
+        name = context.system().table(table)["name"]
+        found: dict[str, Any] = context.client("dynamodb").describe_table(TableName=name)["Table"]
+        return found
+
+    @app.get("/api/tables/<table>")
+    def table(table: str) -> ResponseReturnValue:
+        found = described(table)
+        key, kind = items.key_of(found)
+        return jsonify(key=key, type=kind, items=found["ItemCount"], bytes=found["TableSizeBytes"])
+
+    @app.get("/api/tables/<table>/items")
+    def items_of(table: str) -> ResponseReturnValue:
+        limit = whole("limit", 25, _ITEMS)
+        name = context.system().table(table)["name"]
+        return jsonify(items.page(context.client("dynamodb"), name, limit, request.args.get("after", "")))
+
+    @app.get("/api/tables/<table>/item")
+    def item(table: str) -> ResponseReturnValue:
+        found = described(table)
+        key = items.key_of(found)
+        return jsonify(item=items.one(context.client("dynamodb"), found["TableName"], key, request.args.get("key", "")))
+
+    def records() -> str:
+        return context.system().table(Table.RECORDS)["name"]
+
+    @app.post("/api/records")
+    def add_record() -> ResponseReturnValue:
+        items.put(context.client("dynamodb"), records(), body())
+        return jsonify(), 201
+
+    @app.put("/api/records/<key>")
+    def edit_record(key: str) -> ResponseReturnValue:
+        items.edit(context.client("dynamodb"), records(), key, body())
+        return jsonify()
+
+    @app.delete("/api/records/<key>")
+    def delete_record(key: str) -> ResponseReturnValue:
+        items.delete(context.client("dynamodb"), records(), key, body())
+        return jsonify()
+
+    @app.get("/api/leaderboard")
+    def board() -> ResponseReturnValue:
+        top = whole("top", 10, _BOARD_MOST)
+        name = context.system().table(Table.TOTALS)["name"]
+        if not ranking.acquire(blocking=False):
+            raise RefusedError(429, "busy", "The table is being read for the leaderboard. Wait until that has ended")
+        try:
+            best = leaderboard(context.client("dynamodb"), name, top, Budget(_BOARD_PAGES, _BOARD_PAGES_A_SECOND))
+        finally:
+            ranking.release()
+        totals = [{"user": user, "score": f"{score:f}", "records": count} for user, score, count in best.totals]
+        return jsonify(totals=totals, users=best.users, complete=best.complete)
