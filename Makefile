@@ -11,7 +11,9 @@ STAGE := local
 PYTHON ?= python3
 export LOCAL_PORT LOCAL_DIR STATE_BUCKET
 
+# What deploys and operates a stage; and with what tests, checks and benchmarks need.
 VENV := .venv/.ready
+DEV := .venv/.dev
 RUN := PYTHONPATH=src .venv/bin/python -m
 # ProcessKinesisRecords is the code in src/handlers/process_kinesis_records.
 FUNCTIONS := $(shell ls -d src/handlers/*/handler.py | awk -F/ '{ \
@@ -128,34 +130,34 @@ cloud-down: $(VENV) ## Stop the local cloud, with everything in it
 
 ##@ Change it
 .PHONY: test test-unit test-terraform test-integration acceptance histories soak botocore-range mutants mutants-quick bench bench-quick docs check format package hooks lock clean
-# Two files of tests at a time: most of the suite waits for Terraform. Each process has local clouds of its own.
-test: $(VENV) terraform-ready package test-terraform ## Run all tests
-	@.venv/bin/pytest -n 2 --dist loadfile $(ARGS)
+# Several processes, each with local clouds of its own, since most of the suite waits for Terraform: tests/scheduling.py.
+test: $(DEV) terraform-ready package test-terraform ## Run all tests
+	@.venv/bin/pytest -n 4 --no-loadscope-reorder $(ARGS)
 
-test-unit: $(VENV) ## Run the tests that need neither network nor Terraform
+test-unit: $(DEV) ## Run the tests that need neither network nor Terraform
 	@.venv/bin/pytest tests/unit $(ARGS)
 
 test-terraform: terraform-init package ## Test the modules, against a mocked provider
 	@TF_DATA_DIR=$(CHECK_DATA_DIR) terraform -chdir=terraform test $(if $(MAKE_TERMOUT),,-no-color)
 	@TF_DATA_DIR=$(CHECK_DATA_DIR)-bootstrap terraform -chdir=terraform/bootstrap test $(if $(MAKE_TERMOUT),,-no-color)
 
-test-integration: $(VENV) terraform-ready package ## Apply, use and destroy the system on a local cloud of its own
+test-integration: $(DEV) terraform-ready package ## Apply, use and destroy the system on a local cloud of its own
 	@.venv/bin/pytest tests/integration $(ARGS)
 
-acceptance: $(VENV) terraform-ready package ## Deploy a trial of a stage, in its AWS account or here, test it, report, destroy it (CONFIRM=<stage> TAKE_OVER=1)
+acceptance: $(DEV) terraform-ready package ## Deploy a trial of a stage, in its AWS account or here, test it, report, destroy it (CONFIRM=<stage> TAKE_OVER=1)
 	@$(RUN) scripts acceptance --stage "$(STAGE)" $(call options,CONFIRM) $(if $(TAKE_OVER),--take-over) $(if $(ARGS),-- $(ARGS))
 
-histories: $(VENV) ## Try many more random histories than make test does (HISTORIES=100000)
+histories: $(DEV) ## Try many more random histories than make test does (HISTORIES=100000)
 	@HISTORIES=$(or $(HISTORIES),100000) .venv/bin/pytest tests/property tests/simulation $(ARGS)
 
-soak: $(VENV) terraform-ready package ## Load a system of its own for ten minutes, with faults (SOAK_SECONDS=600)
+soak: $(DEV) terraform-ready package ## Load a system of its own for ten minutes, with faults (SOAK_SECONDS=600)
 	@SOAK_SECONDS=$(or $(SOAK_SECONDS),600) .venv/bin/pytest -s tests/integration/test_soak.py $(ARGS)
 
 # What Lambda's Python 3.11, the oldest that the code runs on, had in 2023: https://github.com/boto/botocore/issues/3082.
 # An old botocore calls what Python 3.12 deprecates, so warnings are no errors here.
 BOTOCORES := botocore==1.30.1 botocore
 
-botocore-range: $(VENV) ## Test the functions' AWS client with the oldest and the newest botocore that Lambda could have
+botocore-range: $(DEV) ## Test the functions' AWS client with the oldest and the newest botocore that Lambda could have
 	@for botocore in $(BOTOCORES); do \
 		.venv/bin/uv pip install --quiet --python .venv/bin/python --upgrade --target ".local/botocore/$$botocore" "$$botocore" || \
 			{ echo "error: nothing was tested with $$botocore, which could not be installed (see above). Is PyPI in reach?" >&2; exit 1; }; \
@@ -163,37 +165,39 @@ botocore-range: $(VENV) ## Test the functions' AWS client with the oldest and th
 		PYTHONPATH=".local/botocore/$$botocore" .venv/bin/pytest -q -W ignore::DeprecationWarning tests/unit/shared/test_aws.py $(ARGS); \
 	done
 
-mutants: $(VENV) ## Break the code, one fault at a time, and fail when no test notices (ONLY=packing,shared FRESH=1)
+mutants: $(DEV) ## Break the code, one fault at a time, and fail when no test notices (ONLY=packing,shared FRESH=1)
 	@PYTHONHASHSEED=0 $(RUN) scripts mutants $(call options,ONLY) $(call flags,FRESH)
 
-mutants-quick: $(VENV) ## Try a fixed sample of the mutants, as CI does
+mutants-quick: $(DEV) ## Try a fixed sample of the mutants, as CI does
 	@PYTHONHASHSEED=0 $(RUN) scripts mutants --sample 40
 
-bench: $(VENV) terraform-ready package ## Measure us beside what one would pick instead, for docs/performance.md (ONLY=rates,memory)
+bench: $(DEV) terraform-ready package ## Measure us beside what one would pick instead, for docs/performance.md (ONLY=rates,memory)
 	@$(RUN) bench $(call options,ONLY)
 
-bench-quick: $(VENV) package ## Fail when requests, units, imports or calls are more than they were: counts, which no noise changes
+bench-quick: $(DEV) package ## Fail when requests, units, imports or calls are more than they were: counts, which no noise changes
 	@$(RUN) bench --quick
 
-docs: $(VENV) ## Write what the docs have from the code: the modules' tables, and docs/local-cloud-parity.md
+docs: $(DEV) ## Write what the docs have from the code: the modules' tables, and docs/local-cloud-parity.md
 	@$(RUN) scripts docs $(call flags,CHECK)
 
-check: $(VENV) terraform-init ## Check format, lint, types, Terraform, shell scripts, secrets, whitespace
+check: $(DEV) terraform-init ## Check format, lint, types, Terraform, shell scripts, secrets, whitespace
 	@.venv/bin/pre-commit run --all-files
 
-format: $(VENV) terraform-ready ## Format Python and Terraform
+format: $(DEV) terraform-ready ## Format Python and Terraform
 	@.venv/bin/ruff format
 	@.venv/bin/ruff check --fix
 	@terraform fmt -recursive terraform
 
 package: $(PACKAGES) ## Make the functions' zip files, in build/
 
-hooks: $(VENV) ## Check before every git commit, too
+hooks: $(DEV) ## Check before every git commit, too
 	@.venv/bin/pre-commit install
 
-lock: $(VENV) ## Compile requirements.txt from pyproject.toml, at the newest versions
-	@.venv/bin/uv pip compile pyproject.toml --group dev --universal --generate-hashes --upgrade --quiet \
-		--custom-compile-command "make lock" --output-file requirements.txt
+LOCK = .venv/bin/uv pip compile pyproject.toml --universal --generate-hashes --quiet --custom-compile-command "make lock"
+
+lock: $(VENV) ## Compile requirements-dev.txt and requirements.txt from pyproject.toml, at the newest versions
+	@$(LOCK) --group dev --upgrade --output-file requirements-dev.txt
+	@$(LOCK) --constraint requirements-dev.txt --output-file requirements.txt
 
 clean: ## Remove what make has made (not what is deployed; stop a local cloud first)
 	@! [ -e .local/cloud/emulator.json ] || { echo "error: the local cloud may be running. Stop it: make cloud-down" >&2; exit 1; }
@@ -208,13 +212,23 @@ help: ## Print this
 
 # What the targets above need, and set up on their own
 
+# By uv, which the machine's own pip brings where it can: giving .venv a pip takes longer than all the rest.
 $(VENV): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "error: Python 3.11 or later is needed as $(PYTHON). Get it from https://www.python.org/downloads/, or name yours: make PYTHON=python3.12" >&2; exit 1; }
 	@echo "Setting up .venv (once)" >&2
-	@$(PYTHON) -m venv .venv
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check "$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.txt)" >&2
-	@.venv/bin/uv pip sync --quiet --require-hashes --python .venv/bin/python requirements.txt >&2
+	@[ -x .venv/bin/python ] || $(PYTHON) -m venv --without-pip .venv
+	@awk '/^[^ ]/ { uv = /^uv==/ } uv' requirements.txt > .venv/uv.txt
+	@$(PYTHON) -m pip --python .venv/bin/python $(INSTALL_UV) 2>/dev/null || \
+		{ .venv/bin/python -m ensurepip >/dev/null && .venv/bin/python -m pip $(INSTALL_UV) >&2; }
+	@.venv/bin/uv pip install --quiet --require-hashes --python .venv/bin/python --requirements requirements.txt >&2
+	@touch $@
+
+INSTALL_UV := install --quiet --disable-pip-version-check --require-hashes --requirement .venv/uv.txt
+
+$(DEV): requirements-dev.txt $(VENV)
+	@echo "Adding to .venv what tests and checks need (once)" >&2
+	@.venv/bin/uv pip sync --quiet --require-hashes --python .venv/bin/python requirements-dev.txt >&2
 	@touch $@
 
 .PHONY: terraform-ready terraform-init validate upgrade-provider

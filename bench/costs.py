@@ -134,6 +134,7 @@ def month_table(terraform: Path = TERRAFORM) -> str:
         ["---"] * (1 + len(STAGES)),
         *lines(idle),
         ["**Idle**", *(f"**{total:.2f}**" for total in totals)],
+        ["Idle, a day", *(f"{total / HOURS * 24:.2f}" for total in totals)],
         *lines(busy),
     ]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)

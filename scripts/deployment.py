@@ -31,18 +31,21 @@ class Deployed:
     """Terraform's outputs; terraform/outputs.tf describes them."""
 
     def function(self, name: str) -> Mapping[str, str]:
-        """A function's name, arn, live_arn, log_group and mapping_uuid.
+        """A function's name, arn, live_arn, log_group, mapping_uuid and event_source_arn.
 
         Raises UserError for a name that is not the lab's.
         """
         return self._named("functions", "function", name)
 
     def table(self, name: str) -> Mapping[str, str]:
-        """A table's name, arn and stream_arn. Raises UserError for a name that is not the lab's."""
+        """A table's name, arn and stream_arn; its key, which is no text, is in `outputs`.
+
+        Raises UserError for a name that is not the lab's.
+        """
         return self._named("tables", "table", name)
 
-    def _named(self, output: str, kind: str, name: str) -> Mapping[str, str]:
-        known: Mapping[str, Mapping[str, str]] = self.outputs[output]
+    def _named(self, output: str, kind: str, name: str) -> Mapping[str, Any]:
+        known: Mapping[str, Mapping[str, Any]] = self.outputs[output]
         if name not in known:
             raise UserError(f"There is no {kind} {name!r}. Choose one of {', '.join(sorted(known))}")
         return known[name]

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import botocore.session
 import pytest
@@ -13,6 +13,7 @@ from botocore.loaders import create_loader
 
 from scripts.stage import LOCAL
 from tests import waiting
+from tests.scheduling import BySharedSystem, in_order
 
 if TYPE_CHECKING:
     from tests.integration.deployment import System
@@ -58,8 +59,14 @@ def _interruptible() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BySharedSystem:
+    """Let tests of one deployed system run in one process."""
+    return BySharedSystem(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Refuse to run anything but the acceptance tests on a stage in AWS; moto's opinion is the same everywhere."""
+    """Run the longest files first. Refuse a stage in AWS to all but the acceptance tests, and to moto's opinion."""
+    items[:] = in_order(items)
     if config.getoption("--stage") != LOCAL:
         items[:] = [item for item in items if not item.nodeid.startswith("tests/acceptance/test_moto.py")]
         others = [item.nodeid for item in items if not item.nodeid.startswith("tests/acceptance/")]

@@ -93,6 +93,13 @@ FAILURES = (KINESIS_FAILURES, DYNAMODB_FAILURES)
 PARTIAL_RESPONSES = (KINESIS_RESPONSES, DYNAMODB_RESPONSES)
 
 
+def localstack_api(test: str) -> Recorded:
+    """Name a recording of AWS's Lambda API that LocalStack's tests compare with ("aws.validated")."""
+    commit = "8b9a79f05846835cf4dff63ab7eefdde9df83783"
+    file = "tests/aws/services/lambda_/test_lambda_api.snapshot.json"
+    return Recorded(f"LocalStack's {test}", f"https://github.com/localstack/localstack/blob/{commit}/{file}")
+
+
 def localstack(test: str, *, stream: str = "kinesis") -> Recorded:
     """Name a recording of AWS, of November 2025, that LocalStack's tests compare with ("aws.validated").
 

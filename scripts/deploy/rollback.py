@@ -10,6 +10,7 @@ import typer
 
 from scripts.cli import UserError
 from scripts.deployment import deployed
+from scripts.develop.package import functions
 from scripts.stage import LOCAL, StageName
 
 if TYPE_CHECKING:
@@ -61,14 +62,14 @@ def rollback(client: "LambdaClient", function: str, version: int | None) -> tupl
 
 
 def main(
-    function: str = typer.Option("", help="ProcessKinesisRecords or AggregateScoresByUser"),
+    function: str = typer.Option("", help=f"one of {', '.join(functions())}"),
     version: int | None = typer.Option(None, help="the version to go to; by default the one before"),
     stage: StageName = LOCAL,
     as_json: bool = typer.Option(False, "--json", help="print it as JSON"),
 ) -> None:
     """Let the mapping invoke an older version of a function, from the next batch on."""
     if not function:
-        raise UserError("Say which function to roll back: FUNCTION=ProcessKinesisRecords or AggregateScoresByUser")
+        raise UserError(f"Say which function to roll back: FUNCTION={' or FUNCTION='.join(functions())}")
     name = deployed(stage).function(function)["name"]
     before, after = rollback(boto3.client("lambda"), name, version)
     if as_json:

@@ -178,6 +178,26 @@ def remove_probes(prefix: str) -> None:
             boto3.client("logs").delete_log_group(logGroupName=group)
 
 
+def _remove_monitoring(prefix: str) -> None:
+    """Delete a trial's alarms, dashboard, topic and key, which no plan takes over: AWS lets them be made again."""
+    cloudwatch, name = boto3.client("cloudwatch"), f"{prefix}game-scores"
+    alarms = [each for each in _named("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName") if _is(each, name)]
+    if alarms:
+        cloudwatch.delete_alarms(AlarmNames=alarms)
+    for dashboard in list(_named("cloudwatch", "list_dashboards", "DashboardEntries", "DashboardName")):
+        if _is(dashboard, name):
+            cloudwatch.delete_dashboards(DashboardNames=[dashboard])
+    for topic in list(_named("sns", "list_topics", "Topics", "TopicArn")):
+        if _is(topic.rpartition(":")[2], name):
+            boto3.client("sns").delete_topic(TopicArn=topic)
+    for key in _keys(prefix):
+        boto3.client("kms").schedule_key_deletion(KeyId=key.rpartition("/")[2], PendingWindowInDays=7)
+
+
+def _is(found: str, name: str) -> bool:
+    return found == name or found.startswith(f"{name}-")
+
+
 def clean(made: Stage, bucket: str) -> None:
     """Destroy what an interrupted run has left of a trial, known to its state or not.
 
@@ -192,6 +212,7 @@ def clean(made: Stage, bucket: str) -> None:
     if terraform.plan(destroy=True, show=False):
         terraform.apply()
     terraform.close()
+    _remove_monitoring(prefix)
     remains = left(prefix)
     if remains:
         raise UserError(

@@ -6,6 +6,7 @@ everything again, with the mutant in place of its module. No file of the reposit
 """
 
 import contextlib
+import gc
 import importlib.util
 import io
 import json
@@ -163,6 +164,7 @@ class _Host:
 
     def _run_all(self, session: pytest.Session) -> None:
         items = {item.nodeid: item for item in session.items}
+        gc.freeze()  # or each process would look through, and so copy, what it shares with this one
         running: dict[int, tuple[Mutant, Path]] = {}
         try:
             while self._waiting or running:

@@ -108,7 +108,7 @@ class Results:
     @cached_property
     def _support(self) -> bytes:
         files = sorted(path for path in (ROOT / "tests").rglob("*.py") if not path.name.startswith("test_"))
-        return b"".join(hashlib.sha256(path.read_bytes()).digest() for path in [ROOT / "requirements.txt", *files])
+        return b"".join(hashlib.sha256(path.read_bytes()).digest() for path in [ROOT / "requirements-dev.txt", *files])
 
 
 def _source(file: Path, test: str) -> bytes:

@@ -30,8 +30,10 @@ _UNTOUCHED = m.OneOf(
     m.If(test=m.Name("TYPE_CHECKING")),
     m.Assign(targets=[m.AssignTarget(m.Name("TYPE_CHECKING"))]),
     m.If(test=m.Comparison(left=m.Name("__name__"))),
-    # A docstring.
-    m.Expr(m.SimpleString() | m.ConcatenatedString()),
+    # A docstring, and the body of a protocol's method.
+    m.Expr(m.SimpleString() | m.ConcatenatedString() | m.Ellipsis()),
+    # Whether zip checks what is true of all that it is given.
+    m.Arg(keyword=m.Name("strict")),
 )
 
 
@@ -150,6 +152,8 @@ class _Mutator(cst.CSTVisitor):
 
     def _mutate(self, node: cst.CSTNode, mutated: Iterable[cst.CSTNode]) -> None:
         for each in mutated:
+            if _untouched_arguments(node) != _untouched_arguments(each):
+                continue
             old, new = node, each
             if isinstance(old, cst.If) and isinstance(new, cst.If):
                 old, new = old.test, new.test
@@ -183,6 +187,10 @@ class _Mutator(cst.CSTVisitor):
         where = self._ranges[node]
         assert isinstance(where, CodeRange)  # noqa: S101  what this provider says of every node
         return where
+
+
+def _untouched_arguments(node: cst.CSTNode) -> list[cst.BaseExpression]:
+    return [each.value for each in node.args if m.matches(each, _UNTOUCHED)] if isinstance(node, cst.Call) else []
 
 
 def _mutant(file: Path, place: str, source: str, mutated: str, lines: tuple[int, int]) -> Mutant:

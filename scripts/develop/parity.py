@@ -7,10 +7,10 @@ Semantic: what AWS does, the status here, the test that shows it as `file::test`
 names a test that does not exist.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.cli import UserError
+from scripts.develop.semantics import BATCHES, CHOSEN, CONTROL_PLANE, DIFFERS, LINES, PAYLOADS, SAME, TABLES, Semantic
 from tests import sources
 from tests.simulation.cases import CASES
 from tests.sources import Ours, Recorded, Sources, localstack
@@ -21,26 +21,12 @@ REPORT = ROOT / "docs/local-cloud-parity.md"
 CASE = "tests/simulation/test_documented_cases.py::test_the_engine_does_what_aws_does"
 ENGINE = "tests/simulation/test_engine.py::"
 HISTORY = "tests/simulation/test_random_histories.py::"
-CONTROL = "tests/localcloud/test_control_plane.py::"
 CLOUD = "tests/localcloud/test_mappings.py::"
 INVOCATION_RECORD = "tests/unit/localcloud/test_invocation_record.py::"
 ACCEPTANCE = "tests/acceptance/test_cases.py::"
 RIGHTS = "tests/integration/test_least_privilege.py::"
 WINDOWS = "tests/simulation/test_windows.py::"
 ANY = f"{HISTORY}test_every_record_is_processed_or_discarded_in_order_whatever_happens"
-
-SAME, CHOSEN, DIFFERS = "as in AWS", "our choice", "differs"
-
-
-@dataclass(frozen=True, slots=True)
-class Semantic:
-    """Something that AWS does, whether the local cloud does it, what shows it, how we know, and a note."""
-
-    what: str
-    status: str
-    shown_by: str
-    sources: Sources
-    note: str = ""
 
 
 SEMANTICS = [
@@ -278,13 +264,6 @@ SEMANTICS = [
         sources.EXECUTION_ROLE,
     ),
     Semantic(
-        "State and LastProcessingResult",
-        SAME,
-        f"{CONTROL}test_a_mapping_says_what_came_of_its_last_invocation",
-        sources.MAPPING_REPLY,
-        "A transition takes half a second. How AWS words a problem of the stream is not documented.",
-    ),
-    Semantic(
         "metric IteratorAge",
         SAME,
         f"{CLOUD}test_metrics_are_put_as_aws_puts_them",
@@ -297,32 +276,20 @@ SEMANTICS = [
         sources.METRICS,
     ),
     Semantic(
-        "Kinesis records as a function sees them",
-        SAME,
-        f"{CLOUD}test_a_function_sees_kinesis_records_as_in_aws",
-        (sources.KINESIS, localstack("test_create_kinesis_event_source_mapping")),
-    ),
-    Semantic(
-        "DynamoDB records as a function sees them",
-        DIFFERS,
-        f"{CLOUD}test_a_function_sees_changes_of_a_table_as_in_aws",
-        (sources.DYNAMODB, localstack("test_dynamodb_event_source_mapping", stream="dynamodbstreams")),
-        "The emulator's SizeBytes is 0, its creation times have no fraction, and TTL expiry makes no record.",
-    ),
-    Semantic(
         "tumbling windows: state, final and early invocations, the end of a shard, partial responses",
         SAME,
         f"{WINDOWS}test_a_tumbling_window_carries_its_state_to_its_final_invocation",
-        sources.WINDOWS,
+        (sources.WINDOWS, Ours("a final invocation has no records, and a window closes a second after its time")),
         "A final invocation has no records, and a window closes a second after its time: our choices.",
     ),
     Semantic(
         "enhanced fan-out, stream ARNs of consumers",
         SAME,
         f"{CLOUD}test_a_consumer_of_enhanced_fan_out_gets_all_records_through_a_split",
-        sources.KINESIS,
+        (sources.KINESIS, Ours("eventSourceARN is the consumer's")),
         "That eventSourceARN is the consumer's is our choice.",
     ),
+    *LINES,
 ]
 
 
@@ -335,23 +302,20 @@ def report() -> str:
     lines = [
         "# The local cloud, compared with AWS",
         "",
-        "Written by `make docs`, from the semantics in scripts/develop/parity.py and the simulation's cases.",
+        "Written by `make docs`, from parity.py and semantics.py in scripts/develop, and the simulation's cases.",
         "",
         "How we know what AWS does: **documented** by AWS, on the page that is linked; **recorded** from AWS by",
         "somebody, who is named; or **ours**, a choice where neither is known. This project has observed none of it on",
         "AWS: `make acceptance STAGE=dev` does that, and reports on each line.",
         "",
-        "## Semantics",
-        "",
-        "| What AWS does | How we know | Here | Shown by |",
-        "| --- | --- | --- | --- |",
     ]
-    for semantic in SEMANTICS:
-        here = f"{semantic.status}. {semantic.note}" if semantic.note else semantic.status
-        file, test = semantic.shown_by.split("::")
-        lines.append(f"| {semantic.what} | {_label(semantic.sources)} | {here} | [{test}](../{file}) |")
+    for area in (BATCHES, CONTROL_PLANE, PAYLOADS, TABLES):
+        lines += [f"## {area}", "", "| What AWS does | How we know | Here | Shown by |", "| --- | --- | --- | --- |"]
+        for semantic in SEMANTICS:
+            if semantic.area == area:
+                lines.append(_line(semantic))
+        lines.append("")
     lines += [
-        "",
         "## Cases",
         "",
         "Each runs for Kinesis and for DynamoDB Streams, in tests/simulation/test_documented_cases.py; those",
@@ -364,6 +328,12 @@ def report() -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _line(semantic: Semantic) -> str:
+    here = f"{semantic.status}. {semantic.note}" if semantic.note else semantic.status
+    file, test = semantic.shown_by.split("::")
+    return f"| {semantic.what} | {_label(semantic.sources)} | {here} | [{test}](../{file}) |"
 
 
 def _label(its_sources: Sources) -> str:

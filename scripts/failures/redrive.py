@@ -90,8 +90,7 @@ def _conclude(failure: Failure, left: list[tuple[Record, str]], bucket: Bucket) 
             # The function cannot know when the record first failed: it may not read the bucket.
             bucket.keep(replace(latest, failed_at=failure.failed_at), latest.records, latest.reason)
         return Result(failure, Verdict.FAILING, latest.reason)
-    moved = latest is not None and bucket.set_aside(failure)
-    return Result(failure, Verdict.REDRIVEN if moved else Verdict.OVERTAKEN, "")
+    return Result(failure, Verdict.REDRIVEN if bucket.set_aside(failure) else Verdict.OVERTAKEN, "")
 
 
 def _skip(failure: Failure, why: str) -> Result:

@@ -53,7 +53,7 @@ def interpret(payload: bytes, function_error: str | None, records: Sequence[Reco
         return Answer(taken, _error(payload, function_error))
     if taken is None:
         response = payload.decode(errors="replace")
-        return Answer(taken, f"The function's response fails the whole batch: {response[:_SHOWN]}")
+        return Answer(None, f"The function's response fails the whole batch: {response[:_SHOWN]}")
     return Answer(taken, "" if taken == len(records) else "The function reported it as failed; its log says why")
 
 

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from scripts.deployment import Deployed, deployed
-from scripts.observe.logs import Line, lines
+from scripts.observe.logs import Line
 from scripts.stage import LOCAL, StageName
 from scripts.timespan import since as parse_since
 
@@ -29,8 +29,6 @@ LAMBDA = {"Invocations": "Sum", "Errors": "Sum", "Duration": "Average", "Iterato
 _IN_MILLISECONDS = {"Duration", "IteratorAge", "Latency"}
 _LONGEST_MILLISECONDS = 365 * 24 * 60 * 60 * 1000
 """No stream keeps a record longer: what is said to be older is a test event, whose time is made up."""
-EMBEDDED = '"_aws"'
-"""The filter pattern of the log lines that have metrics in them."""
 _POINTS = 60
 _QUERIES = 500  # what one GetMetricData takes
 _COLUMNS = 2
@@ -122,24 +120,20 @@ def _statistic(metric: str) -> str:
     return LAMBDA.get(metric, "Maximum" if metric in _IN_MILLISECONDS else "Sum")
 
 
-def panels(system: Deployed, start: datetime, now: datetime) -> tuple[list[Panel], bool]:
-    """All that is known of the functions; and whether their own metrics had to be read from their logs."""
+def panels_of(system: Deployed, start: datetime, now: datetime) -> list[Panel]:
+    """Return all metrics of the functions, as CloudWatch has them."""
     cloudwatch, seconds = boto3.client("cloudwatch"), period(now - start)
     start = datetime.fromtimestamp(start.timestamp() // seconds * seconds, UTC)
-    functions = {each["name"]: each["log_group"] for each in system.outputs["functions"].values()}
+    functions = [each["name"] for each in system.outputs["functions"].values()]
     lambdas = [_metric("AWS/Lambda", name, function) for name in LAMBDA for function in functions]
-    found = from_cloudwatch(cloudwatch, lambdas, start, now, seconds)
-    own = own_metrics(cloudwatch, functions)
-    if own:
-        found += from_cloudwatch(cloudwatch, own, start, now, seconds)
-    else:
-        found += from_logs(lines(boto3.client("logs"), functions, start, EMBEDDED), seconds)
+    metrics = [*lambdas, *own_metrics(cloudwatch, functions)]
+    found = from_cloudwatch(cloudwatch, metrics, start, now, seconds)
     points = range(int(start.timestamp()), int(now.timestamp()), seconds)
-    return [_with_zeros(panel, points) for panel in found], not own
+    return [_with_zeros(panel, points) for panel in found]
 
 
 def own_metrics(cloudwatch: "CloudWatchClient", functions: Iterable[str]) -> "list[MetricTypeDef]":
-    """The functions' own metrics, as far as CloudWatch has any: the local cloud takes none from log lines."""
+    """Return the functions' own metrics, as far as CloudWatch has any."""
     owners = [[function] for function in functions]
     return [
         {"Namespace": metric["Namespace"], "MetricName": metric["MetricName"], "Dimensions": metric["Dimensions"]}
@@ -231,7 +225,7 @@ def main(
     now = datetime.now(UTC)
     start = parse_since(since, now)
     system = deployed(stage)
-    found, read_from_logs = panels(system, start, now)
+    found = panels_of(system, start, now)
     if as_json:
         typer.echo(json.dumps({panel.metric: panel.series for panel in found}))
         return
@@ -247,5 +241,3 @@ def main(
         typer.echo(f"Zero throughout: {', '.join(panel.metric for panel in empty)}")
     if nothing:
         typer.echo(f"Not measured since {since}: {', '.join(nothing)}")
-    if read_from_logs:
-        typer.echo(f"CloudWatch has no {NAMESPACE} metrics of these functions, so they were read from the log lines.")

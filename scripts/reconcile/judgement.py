@@ -145,8 +145,8 @@ class Pair(NamedTuple):
 
     def mended(self) -> Entry:
         """Return the sound entry that counts what the damaged item counts. Its version is not the item's."""
-        entry = self.entry or Entry("", None, decimals.ZERO)
-        return entry._replace(version=max(f"{entry.version}+", self.record.version))
+        assert self.entry is not None, "a damaged item reads as an entry"  # noqa: S101
+        return self.entry._replace(version=max(f"{self.entry.version}+", self.record.version))
 
     def findings(self) -> list[Finding]:
         """Return one for each user concerned, who are two when the entry counts for another than the record."""
@@ -190,9 +190,8 @@ def is_correctable(suspect: Suspect) -> bool:
     return decimals.is_storable(Decimal(suspect.sum.split()[0]))
 
 
-def _records(total: str) -> int:
-    records = total.partition(" ")[2]
-    return int(records) if records.isdecimal() else 0
+def _records(total: str) -> Decimal:
+    return Decimal(total.split()[1])
 
 
 def _username(item: Mapping[str, Any] | None) -> str | None:

@@ -16,6 +16,7 @@ from botocore.config import Config
 
 from scripts.cli import UserError
 from scripts.deployment import deployed
+from scripts.develop.package import functions
 from scripts.stage import LOCAL, StageName
 
 EVENTS = Path(__file__).parent / "events"
@@ -103,6 +104,8 @@ def find_report(log: str) -> Report | None:
     for line in log.splitlines():
         if '"platform.report"' in line:
             metrics: Mapping[str, Any] = json.loads(line)["record"]["metrics"]
+            if "maxMemoryUsedMB" not in metrics:
+                return None  # the local cloud does not know it of a process that died
             return Report(
                 metrics["durationMs"], metrics["billedDurationMs"], metrics["memorySizeMB"], metrics["maxMemoryUsedMB"]
             )
@@ -168,7 +171,7 @@ def describe(execution: Execution) -> str:
 
 
 def main(
-    function: str = typer.Option("", help="ProcessKinesisRecords or AggregateScoresByUser"),
+    function: str = typer.Option("", help=f"one of {', '.join(functions())}"),
     event: str = typer.Option("", help="a name in scripts/traffic/events/, a file, or - for standard input"),
     stage: StageName = LOCAL,
     as_json: bool = typer.Option(False, "--json", help="print it all as JSON"),

@@ -221,13 +221,10 @@ def _succeeded(execution: Execution) -> str | None:
     return None if execution.error else json.dumps(execution.response)
 
 
-def _resources(execution: Execution) -> str:
+def _resources(execution: Execution) -> str | None:
     report = execution.report
     if report is None:
-        return (
-            f"{execution.round_trip_ms} ms there and back, {execution.memory_mb} MB configured; "
-            "the local cloud reports neither what is billed nor the memory used"
-        )
+        return None
     return (
         f"{report.duration_ms} ms, {report.billed_ms} ms billed, {report.memory_used_mb} of {report.memory_mb} MB used"
     )

@@ -103,7 +103,8 @@ def test_the_stage_does_what_the_case_says(
         )
         for record in discarded
     ) == sorted(case.discarded)
-    probe.delete_mappings()
+    if case.name != SHAPES:  # whose mapping is looked at once more
+        probe.delete_mappings()
 
 
 @pytest.mark.parity("Kinesis records as a function sees them")

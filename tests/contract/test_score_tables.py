@@ -189,6 +189,25 @@ def test_a_ledger_item_with_any_attribute_is_read_and_mended_once(stored: Tables
         assert not stored.tables.mend(id_, item, Entry("other", None, Decimal(0))), value
 
 
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [
+        ("Version", {"S": "label#2"}),
+        ("Username", {"S": "bob"}),
+        ("Score", {"N": "2"}),
+        ("ExpiresAt", {"N": "7"}),
+        ("Score", None),
+    ],
+)
+def test_an_entry_that_has_changed_in_anything_is_not_mended(stored: Tables, attribute: str, value: Any) -> None:
+    changed = _with(ENTRY_ITEM, attribute, value)
+    stored.write(Table.LEDGER, changed)
+
+    assert not stored.tables.mend("1", ENTRY_ITEM, Entry("label#9", None, Decimal(0)))
+
+    assert stored.tables.read(["1"])["1"] == (RECORDS["1"], changed)
+
+
 @pytest.mark.parametrize("record_id", ["-1", "1.5", "1" + "0" * 37, f"0.{'0' * 129}1", "0"])
 def test_a_record_with_any_number_as_its_key_is_read_and_mended(stored: Tables, record_id: str) -> None:
     stored.write(Table.LEDGER, {"RecordID": {"N": record_id}})

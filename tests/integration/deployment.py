@@ -87,6 +87,10 @@ class Deployment:
         """Create these resources and what they depend on, as an apply that was cut short does."""
         self._call("apply", skip_plan=True, target=list(addresses))
 
+    def take_over(self, address: str, id_: str) -> None:
+        """Bring into the state what was created by other means."""
+        self._call("import_cmd", address, id_, var=self._terraform.variables)
+
     def plan(self, *, lock: bool = True) -> str:
         """What another apply would change; empty for nothing."""
         code, output, errors = self._terraform.plan(lock=lock)  # 0: no change, 1: failed, 2: a change

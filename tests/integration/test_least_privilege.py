@@ -217,20 +217,25 @@ OF_EACH: Mapping[str, tuple[Use, ...]] = {
     "logs:CreateLogStream": (log_is_written,),
     "logs:PutLogEvents": (log_is_written,),
     "s3:ListBucket": (mapping_is_changed,),
-    "s3:PutObject": (mapping_is_changed, poison_is_parked),
+    "s3:PutObject": (mapping_is_changed,),
 }
+"""What every function needs; more of it is needed by one that parks records."""
+OF_THE_STREAM: Mapping[str, tuple[Use, ...]] = {
+    f"kinesis:{action}": (mapping_is_changed,)
+    for action in ("DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards")
+}
+"""What a function needs to read Demo-Stream."""
 NEEDED: Mapping[str, Mapping[str, tuple[Use, ...]]] = {
     PROCESS: {
         **OF_EACH,
-        "kinesis:DescribeStream": (mapping_is_changed,),
-        "kinesis:DescribeStreamSummary": (mapping_is_changed,),
+        **OF_THE_STREAM,
+        "s3:PutObject": (mapping_is_changed, poison_is_parked),
         "kinesis:GetRecords": (mapping_is_changed, record_is_counted),
-        "kinesis:GetShardIterator": (mapping_is_changed,),
-        "kinesis:ListShards": (mapping_is_changed,),
         "dynamodb:PutItem": (record_is_counted,),
     },
     AGGREGATE: {
         **OF_EACH,
+        "s3:PutObject": (mapping_is_changed, poison_is_parked),
         "dynamodb:BatchGetItem": (record_is_updated,),
         "dynamodb:DescribeStream": (mapping_is_changed,),
         "dynamodb:GetRecords": (mapping_is_changed, record_is_counted),

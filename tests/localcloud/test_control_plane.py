@@ -203,7 +203,7 @@ def test_the_reply_has_the_defaults(deployment: Deployment, service: str) -> Non
 
 
 def test_a_mapping_goes_through_its_states(deployment: Deployment) -> None:
-    """What a change of a mapping in transition is answered is recorded in the tests of erlcloud."""
+    """https://docs.aws.amazon.com/lambda/latest/api/API_UpdateEventSourceMapping.html has ResourceInUseException."""
     client = deployment.cloud.client("lambda")
     uuid = deployment.map(deployment.stream())
     busy = refused(client.update_event_source_mapping, UUID=uuid, BatchSize=1)

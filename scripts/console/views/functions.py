@@ -20,7 +20,7 @@ from scripts.console.loglines import newest
 from scripts.console.problems import InvalidError, RefusedError
 from scripts.console.visible import indented
 from scripts.observe.logs import Line
-from scripts.observe.metrics import panels, period
+from scripts.observe.metrics import panels_of, period
 from scripts.traffic.invoke import EVENTS, Execution, check_event, invoke, read_event, warning
 
 _LOG_LINES = 300
@@ -69,7 +69,7 @@ def register(app: Flask, context: Context) -> None:
         start = start_of("1h", now)
         system = context.system()
         labs = {each["name"]: lab for lab, each in system.outputs["functions"].items()}
-        found, _ = panels(system, start, now)
+        found = panels_of(system, start, now)
         return jsonify(
             start=start.timestamp(),
             end=now.timestamp(),

@@ -124,8 +124,6 @@ def _read(
         except (RetryableError, RefusedError) as error:
             return error
 
-    if not changes:
-        return
     remaining = iter(changes)
     chunks = list(iter(lambda: list(islice(remaining, READ_ITEMS)), []))
     for chunk, entries in zip(chunks, workers.map(read, chunks), strict=True):
@@ -189,7 +187,7 @@ def _settle(bin_: packing.Bin, failure: Failure, judged_since: float, outcome: O
         case OutdatedError():
             for task in bin_:
                 entry = failure.found.get(task.change.record_id, task.entry)
-                yield from _replan(task.then or task.change, entry, judged_since, outcome, is_alone=task.is_alone)
+                yield from _replan(task.then or task.change, entry, judged_since, outcome)
         case UncountableError() if len(bin_) > 1:
             for task in bin_:
                 yield task._replace(is_alone=task.is_alone or failure.blames(task))
@@ -199,9 +197,7 @@ def _settle(bin_: packing.Bin, failure: Failure, judged_since: float, outcome: O
             outcome.stop([task.change for task in bin_], str(failure))
 
 
-def _replan(
-    change: Change, entry: Entry | None, judged_since: float, outcome: Outcome, *, is_alone: bool = False
-) -> Iterator[Task]:
+def _replan(change: Change, entry: Entry | None, judged_since: float, outcome: Outcome) -> Iterator[Task]:
     """Plan a change against the entry that was found, unless there is nothing to count, or no way to tell."""
     if entry is DAMAGED:
         outcome.uncountable.setdefault(change.position, ENTRY_DAMAGED)
@@ -214,14 +210,14 @@ def _replan(
         else:
             outcome.uncountable.setdefault(change.position, TOO_OLD)
     else:
-        yield plan(change, entry, is_alone=is_alone)
+        yield plan(change, entry)
 
 
 def _without(task: Task, reason: str, outcome: Outcome) -> Iterator[Task]:
     """Plan what to do about a task that, alone, can never be committed."""
     change, entry = task.change, task.entry
     withdrawn = change._replace(username=None, score=decimals.ZERO)
-    if task.then is None and any(not decimals.is_storable(add.score) for add in task.adds):
+    if any(not decimals.is_storable(add.score) for add in task.adds):
         # Old and new score each have at most 38 digits, but their difference has more: take one back, then add one.
         yield plan(withdrawn, entry, is_alone=True, then=change)
         return

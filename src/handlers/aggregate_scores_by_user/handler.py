@@ -1,7 +1,6 @@
 """The entry point of AggregateScoresByUser."""
 
 import os
-import random
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -16,12 +15,13 @@ from handlers.aggregate_scores_by_user.dynamodb import DynamoDBLedger
 from handlers.aggregate_scores_by_user.ledger import REPLAY_SECONDS, TOMBSTONE_SECONDS, Ledger
 from handlers.aggregate_scores_by_user.settings import Settings
 from handlers.shared import aws
-from handlers.shared.errors import PoisonRecordError, RefusedError, RetryableError
+from handlers.shared.batch import patience_of, respond
+from handlers.shared.errors import PoisonRecordError
 from handlers.shared.lambda_types import BatchResponse, DynamoDBEvent, DynamoDBRecord, LambdaContext
 from handlers.shared.log import BatchLog
 from handlers.shared.metrics import embedded_metrics
-from handlers.shared.parking import FailureBucket, Parking, moment, parked_document, parked_key
-from handlers.shared.response import batch_response, complete_failure
+from handlers.shared.parking import FailureBucket, Parking, moment, park
+from handlers.shared.response import batch_response
 from handlers.shared.retrying import Patience
 from handlers.shared.workers import Threads, Workers
 
@@ -90,36 +90,22 @@ class Aggregator:
     def _park(self, records: list[DynamoDBRecord], poison: Mapping[int, str], patience: Patience) -> dict[int, str]:
         """Park the records at these positions, for these reasons; return those that could not be, and why."""
 
-        def park(position: int) -> str | None:
+        def parked(position: int) -> str | None:
             record = records[position]
-            try:
-                key = parked_key(self.function_name, record, _made_at(record))
-                document = parked_document(self.function_name, record, poison[position])
-            except (RecursionError, ValueError) as error:  # nested too deeply, or with a number of too many digits
-                return f"A record cannot be written as JSON: {error}"
-            try:
-                patience.call(lambda: self.parking.park(key, document))
-            except (RetryableError, RefusedError) as error:
-                return str(error)
-            return None
+            return park(self.parking, self.function_name, record, poison[position], _made_at(record), patience)
 
-        errors = zip(poison, self.workers.map(park, list(poison)), strict=True)
+        errors = zip(poison, self.workers.map(parked, list(poison)), strict=True)
         return {position: error for position, error in errors if error is not None}
 
 
 def handler(event: DynamoDBEvent, context: LambdaContext) -> BatchResponse:
     """Bring GameScoresByUser up to date with the batch. An event that is no batch is reported as failed, whole."""
-    log = BatchLog(context.aws_request_id)
-    try:
-        records: Any = event.get("Records") if isinstance(event, dict) else None
-        if not isinstance(records, list):
-            log.error("The event has no list of Records, as the event of a stream has")
-            return complete_failure()
-        aggregator, margin = _aggregator(context.function_name)
-        patience = Patience(lambda: context.get_remaining_time_in_millis() / 1000 - margin, time.sleep, random.random)
-        return aggregator.aggregate(records, patience, log)
-    finally:
-        log.write()
+    return respond(event, context, _process)
+
+
+def _process(records: list[DynamoDBRecord], context: LambdaContext, log: BatchLog) -> BatchResponse:
+    aggregator, margin = _aggregator(context.function_name)
+    return aggregator.aggregate(records, patience_of(context, margin), log)
 
 
 @cache

@@ -107,7 +107,6 @@ class OutdatedError(Exception):
     """Conditions failed: `found` has the present entry of each record concerned, None where there is none."""
 
     def __init__(self, found: Mapping[str, Entry | None]) -> None:
-        super().__init__(f"{len(found)} entries are not as expected")
         self.found = found
 
 

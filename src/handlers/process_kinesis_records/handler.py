@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from functools import cache
 
 from handlers.process_kinesis_records.payload import Fields, UndecodableError, decode, score_fields
+from handlers.shared.batch import patience_of, respond
 from handlers.shared.log import BatchLog
-from handlers.shared.response import batch_response, complete_failure, reportable
+from handlers.shared.response import batch_response, reportable
 
 TYPE_CHECKING = False  # see payload
 if TYPE_CHECKING:
@@ -29,15 +30,7 @@ def handler(event: "KinesisEvent", context: "LambdaContext") -> "BatchResponse":
     No event raises: one that is no batch fails as a whole. Raises SettingsError when a score event is to be stored
     and the environment does not say how.
     """
-    log = BatchLog(context.aws_request_id)
-    try:
-        records = _records(event)
-        if records is None:
-            log.error("The event is not a batch of records: it has no list of Records. Nothing was processed.")
-            return complete_failure()
-        return _process(records, context, log)
-    finally:
-        log.write()
+    return respond(event, context, _process)
 
 
 def _process(records: "list[Any]", context: "LambdaContext", log: BatchLog) -> "BatchResponse":
@@ -70,11 +63,6 @@ def _process(records: "list[Any]", context: "LambdaContext", log: BatchLog) -> "
 # An event may be anything at all, whatever its TypedDict says: hence `Any`.
 
 
-def _records(event: "Any") -> "list[Any] | None":
-    records = event.get("Records") if isinstance(event, dict) else None
-    return records if isinstance(records, list) else None
-
-
 def _data(record: "Any") -> str | None:
     body = record.get("kinesis") if isinstance(record, dict) else None
     data = body.get("data") if isinstance(body, dict) else None
@@ -102,16 +90,12 @@ def _ingest(
     log: BatchLog,
 ) -> "dict[str, Any]":
     """Store what was found at these indexes; add to `failed` those neither stored nor parked. Returns log fields."""
-    import random
     import time
 
     from handlers.shared.metrics import embedded_metrics
-    from handlers.shared.retrying import Patience
 
     ingestor, settings = _ingestor(context.function_name)
-    margin = settings.margin_seconds
-    patience = Patience(lambda: context.get_remaining_time_in_millis() / 1000 - margin, time.sleep, random.random)
-    outcome = ingestor.ingest(records, found, patience)
+    outcome = ingestor.ingest(records, found, patience_of(context, settings.margin_seconds))
     failed |= outcome.unfinished
     if outcome.poison:
         log.warning("Found score events that can never be stored", reasons=outcome.poison)

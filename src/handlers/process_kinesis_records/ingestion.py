@@ -10,7 +10,7 @@ from handlers.process_kinesis_records.payload import Fields, Numeral
 from handlers.shared import decimals, usernames
 from handlers.shared.errors import PoisonRecordError, RefusedError, RetryableError
 from handlers.shared.lambda_types import KinesisRecord
-from handlers.shared.parking import Parking, moment, parked_document, parked_key
+from handlers.shared.parking import Parking, moment, park
 from handlers.shared.retrying import Patience
 from handlers.shared.workers import Workers
 
@@ -152,19 +152,13 @@ class Ingestor:
 
     def _park(self, record: KinesisRecord, index: int, reason: str, patience: Patience, outcome: Outcome) -> None:
         outcome.poison[reason] += 1
-        try:
-            key = parked_key(self.function_name, record, moment(record["kinesis"].get("approximateArrivalTimestamp")))
-            document = parked_document(self.function_name, record, reason)
-        except (RecursionError, ValueError) as error:  # nested too deeply, or with a number of too many digits
-            outcome.unfinished.add(index)
-            outcome.reasons.add(f"A record cannot be written as JSON: {error}")
-            return
-        try:
-            patience.call(lambda: self.parking.park(key, document))
+        arrived = moment(record["kinesis"].get("approximateArrivalTimestamp"))
+        failure = park(self.parking, self.function_name, record, reason, arrived, patience)
+        if failure is None:
             outcome.parked += 1
-        except (RetryableError, RefusedError) as error:
+        else:
             outcome.unfinished.add(index)
-            outcome.reasons.add(str(error))
+            outcome.reasons.add(failure)
 
 
 def parse(fields: Fields, position: str) -> ScoreEvent:

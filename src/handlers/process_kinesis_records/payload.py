@@ -33,7 +33,7 @@ Fields = dict[str, "Any"]
 """A JSON object with at least RecordID, Username and Score, each of any type; its numbers are Numerals."""
 
 _SCORE_EVENT = {"RecordID", "Username", "Score"}
-_decoder = json.JSONDecoder(parse_float=Numeral, parse_int=Numeral, parse_constant=Numeral)
+_decoder = json.JSONDecoder(parse_float=Numeral, parse_int=Numeral)
 
 
 def score_fields(text: str) -> Fields | None:

@@ -51,12 +51,11 @@ class BatchLog:
     def write(self) -> None:
         """Write what was collected, in one call, and forget it."""
         lines, self._lines = self._lines, []
-        if lines:
-            # Looked up now, not at import: Lambda and pytest both replace sys.stdout.
-            stream = self._stream or sys.stdout
-            text = "".join([_encode(line) + "\n" for line in lines])
-            if not text.isascii():
-                # UTF-8 has no lone surrogates, which an event's strings may hold; JSON's escape of one is Python's.
-                text = text.encode(errors="backslashreplace").decode()
-            stream.write(text)
-            stream.flush()
+        # Looked up now, not at import: Lambda and pytest both replace sys.stdout.
+        stream = self._stream or sys.stdout
+        text = "".join([_encode(line) + "\n" for line in lines])
+        if not text.isascii():
+            # UTF-8 has no lone surrogates, which an event's strings may hold; JSON's escape of one is Python's.
+            text = text.encode(errors="backslashreplace").decode()
+        stream.write(text)
+        stream.flush()

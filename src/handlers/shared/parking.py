@@ -7,6 +7,8 @@ from time import gmtime, strftime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from handlers.shared import aws
+from handlers.shared.errors import RefusedError, RetryableError
+from handlers.shared.retrying import Patience
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -40,6 +42,25 @@ class FailureBucket:
             )
         except aws.AWS_ERRORS as error:
             raise aws.sort(error) from error
+
+
+def park(
+    parking: Parking, function_name: str, record: Any, reason: str, happened: float | None, patience: Patience
+) -> str | None:
+    """Park a record that can never be processed, for this reason; return why it could not be, None when it is.
+
+    `happened` is in epoch seconds.
+    """
+    try:
+        key = parked_key(function_name, record, happened)
+        document = parked_document(function_name, record, reason)
+    except (RecursionError, ValueError) as error:  # nested too deeply, or with a number of too many digits
+        return f"A record cannot be written as JSON: {error}"
+    try:
+        patience.call(lambda: parking.park(key, document))
+    except (RetryableError, RefusedError) as error:
+        return str(error)
+    return None
 
 
 def moment(value: Any) -> float | None:

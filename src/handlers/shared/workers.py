@@ -26,8 +26,8 @@ class Threads:
 
     def map(self, work: Callable[[Item], Result], items: Sequence[Item], /) -> Iterable[Result]:
         """See Workers. A single item, which is the usual batch, does not pay for a thread."""
-        if len(items) == 1:
-            return [work(items[0])]
+        if len(items) < 2:
+            return [work(item) for item in items]
         from concurrent.futures import wait
 
         # A list, because an error must not leave work behind that runs on into the next invocation.

@@ -56,7 +56,8 @@ def not_found() -> RefusedError:
 def in_use(what: str) -> RefusedError:
     """Return the refusal to `update` or `delete` a mapping that is in transition.
 
-    Recorded by erlcloud, https://github.com/erlcloud/erlcloud/blob/master/src/erlcloud_lambda.erl's tests.
+    The error is documented: https://docs.aws.amazon.com/lambda/latest/api/API_UpdateEventSourceMapping.html. Its words
+    are those that programs of others match ("Cannot update the event source mapping because it is in use.").
     """
     return RefusedError(f"Cannot {what} the event source mapping because it is in use.", "ResourceInUseException")
 

@@ -30,6 +30,7 @@ _PATHS = {
     "iam_actions": "ministack.core.iam_actions",
     "iam_evaluator": "ministack.core.iam_evaluator",
     "lambda_runtime": "ministack.core.lambda_runtime",
+    "responses": "ministack.core.responses",
 }
 
 

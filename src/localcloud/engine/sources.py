@@ -219,6 +219,9 @@ class DynamoDBSource(_BotoSource):
     def _record(self, record: dict[str, Any]) -> Record:
         change = record["dynamodb"]
         body = {**record, "awsRegion": self._region, "eventSourceARN": self._arn}
+        if who := record.get("userIdentity"):
+            # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-streams.html
+            body["userIdentity"] = {"type": who["Type"], "principalId": who["PrincipalId"]}
         return Record(
             change["SequenceNumber"],
             json.dumps(change["Keys"], sort_keys=True, default=_encode),

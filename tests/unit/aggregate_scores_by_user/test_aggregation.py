@@ -14,6 +14,7 @@ from handlers.shared.lambda_types import DynamoDBRecord
 from tests.fakes.invocation import Function, InMemoryParking
 from tests.fakes.ledger import OVERFLOW, InMemoryLedger
 from tests.fakes.stream import LABEL, NOW, insert, modify, remove, stream_record
+from tests.property.strategies import nested
 
 DONE: dict[str, Any] = {"batchItemFailures": []}
 LARGEST = "9" * 38 + "0" * 88
@@ -588,6 +589,47 @@ def test_a_damaged_entry_parks_its_record_and_the_rest_is_counted(
 
     assert ledger.totals == {"ann": (Decimal(1), 1)}
     assert [json.loads(document)["reason"] for document in parking.documents.values()] == [ENTRY_DAMAGED]
+
+
+def test_a_read_that_is_throttled_is_waited_out(function: Function, ledger: InMemoryLedger) -> None:
+    left = iter([RetryableError("ProvisionedThroughputExceededException")])
+
+    def throttle() -> None:
+        for error in left:
+            raise error
+
+    ledger.before_read = throttle
+
+    assert function.invoke([modify(1, 2, "ann", "1")]) == DONE
+
+    assert ledger.totals == {"ann": (Decimal(1), 1)}
+    assert len(function.pauses) == 1
+
+
+def test_a_record_nested_too_deeply_to_park_is_reported(function: Function, ledger: InMemoryLedger) -> None:
+    deep: Any = insert(2, 2, "ann", "1") | {"eventName": nested(100_000)}
+
+    assert function.invoke([insert(1, 1, "ann", "1"), deep]) == failed(2)
+
+    assert ledger.totals == {"ann": (Decimal(1), 1)}
+
+
+def test_a_record_is_parked_under_the_day_of_its_change(function: Function, parking: InMemoryParking) -> None:
+    record = stream_record("?", 1, 1, ApproximateCreationDateTime=NOW - 3 * DAYS)
+
+    assert function.invoke([record]) == DONE
+
+    assert parking.documents.keys() == {"parked/AggregateScoresByUser/2026-11-20/event-1.json"}
+
+
+def test_the_latency_of_a_batch_is_that_of_its_oldest_change(function: Function) -> None:
+    records = [insert(number, number, "ann", "1") for number in (1, 2, 3)]
+    for record, age in zip(records, (10, 60, 0), strict=True):
+        record["dynamodb"]["ApproximateCreationDateTime"] = NOW + 2.5 - age
+
+    function.invoke(records)
+
+    assert json.loads(function.log.getvalue().splitlines()[-1])["Latency"] == 60_000
 
 
 def test_a_ledger_that_cannot_be_read_is_reported_and_nothing_is_begun(

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from threading import Barrier
 from typing import Any
 
 import boto3
@@ -78,6 +79,15 @@ def test_a_batch_reaches_the_tables_and_the_bucket(stores: None, capsys: pytest.
     assert summary["message"] == "Successfully processed 301 records."
 
 
+def test_as_many_calls_run_at_once_as_the_environment_says(stores: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONCURRENCY", "7")
+    aggregator, _ = module._aggregator("Function")
+    together = Barrier(7)
+
+    # Each waits for the others, so fewer than seven threads would break the barrier.
+    assert sorted(aggregator.workers.map(lambda _: together.wait(timeout=10), range(7))) == list(range(7))
+
+
 def test_a_tombstone_lives_for_45_days(stores: None) -> None:
     now, lifetime = time.time(), 45 * 24 * 60 * 60
     changes = [
@@ -111,7 +121,7 @@ def test_an_event_that_is_no_batch_is_reported_as_failed(
     logged = json.loads(capsys.readouterr().out)
     assert (logged["level"], logged["message"]) == (
         "ERROR",
-        "The event has no list of Records, as the event of a stream has",
+        "The event is not a batch of records: it has no list of Records. Nothing was processed.",
     )
 
 

@@ -51,6 +51,13 @@ def test_a_task_alone_shares_nothing_but_its_users_lane() -> None:
     assert [sizes(stage) for stage in pack(tasks)] == [[[2, 2]], [[3]]]
 
 
+def test_a_task_alone_keeps_no_others_from_sharing() -> None:
+    tasks = inserts(["bob"] * 30 + ["ann"] + ["cid"] * 30)
+    tasks[30] = tasks[30]._replace(is_alone=True)
+
+    assert [sizes(stage) for stage in pack(tasks)] == [[[2]], [[62]]]
+
+
 users = st.sampled_from("abcdefgh")
 renames = st.tuples(users, users, st.booleans())
 

@@ -312,3 +312,8 @@ sys.exit(", ".join({"boto3", "botocore", "decimal", "random"} & set(sys.modules)
     )
 
     assert (done.returncode, done.stderr) == (0, "")
+    assert [json.loads(line)["message"] for line in done.stdout.splitlines()] == [
+        "Loading function",
+        "Decoded payload: {}",
+        "Successfully processed 1 records.",
+    ]

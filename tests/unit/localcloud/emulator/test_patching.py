@@ -111,16 +111,26 @@ def test_a_fingerprint_is_of_the_source_and_data_has_none() -> None:
 def test_every_repair_replaces_what_it_declares_and_nothing_else() -> None:
     """In a process that ends: what is replaced stays replaced."""
     program = """
-import json
+import inspect, json
 from localcloud.emulator import patching
 from localcloud.emulator.repairs import REPAIRS
 
 modules = patching.load(REPAIRS)
 wrong = {}
+
+def names():
+    found = {}
+    for name, module in modules.items():
+        for key, value in vars(module).items():
+            found[f"{name}.{key}"] = value
+            if inspect.isclass(value) and value.__module__ == module.__name__:
+                found |= {f"{name}.{key}.{inner}": each for inner, each in vars(value).items()}
+    return found
+
 for repair in REPAIRS:
-    before = {f"{name}.{key}": value for name, module in modules.items() for key, value in vars(module).items()}
+    before = names()
     repair(*(modules[name] for name in repair.modules))
-    after = {f"{name}.{key}": value for name, module in modules.items() for key, value in vars(module).items()}
+    after = names()
     replaced = sorted(key for key in after if after[key] is not before.get(key))
     if replaced != sorted(repair.replaces):
         wrong[repair.name] = replaced

@@ -308,16 +308,13 @@ def test_a_bucket_is_full_also_when_only_old_versions_are_left_in_it() -> None:
     assert found == ["failures", "versions"]
 
 
-def test_a_stage_takes_its_own_account_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stages = tmp_path / "terraform" / "stages"
-    stages.mkdir(parents=True)
+def test_a_stage_takes_its_own_account_and_no_other(tmp_path: Path) -> None:
+    stages = tmp_path
     (stages / "dev.tfvars").write_text('allowed_account_ids = ["111111111111"]')
     (stages / "local.tfvars").write_text("tags = {}")
-    monkeypatch.setattr("scripts.stage.ROOT", tmp_path)
-    monkeypatch.setattr("scripts.stage.TERRAFORM", tmp_path / "terraform")
-    stage = resolve("dev", {"AWS_REGION": "eu-central-1"})
+    stage = resolve("dev", {"AWS_REGION": "eu-central-1", "STAGES_DIR": str(stages)})
 
     stage.check_account("111111111111")
-    with pytest.raises(UserError, match=r'allowed_account_ids = \["123456789012"\] in terraform/stages/dev\.tfvars'):
+    with pytest.raises(UserError, match=r'allowed_account_ids = \["123456789012"\] in .*/dev\.tfvars'):
         stage.check_account("123456789012")
-    resolve("local", {}).check_account("123456789012")
+    resolve("local", {"STAGES_DIR": str(stages)}).check_account("123456789012")

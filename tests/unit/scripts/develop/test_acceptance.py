@@ -1,6 +1,7 @@
 """What an acceptance run deploys, says before, refuses, and finds again after an interruption."""
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -82,7 +83,7 @@ def test_a_run_says_first_where_it_works_and_what_that_makes_and_costs(tmp_path:
 
 
 def test_without_an_answer_nothing_is_started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("LOCAL_DIR", str(tmp_path))
+    monkeypatch.setattr(os, "environ", {**os.environ, "LOCAL_DIR": str(tmp_path)})
 
     with pytest.raises(UserError, match=r"Nothing was changed\. To go on unasked: CONFIRM=local"):
         acceptance.main("local", confirm="yes")
@@ -124,6 +125,30 @@ def test_what_the_tests_make_beside_terraform_is_removed_by_its_prefix_alone() -
 
     assert left("dev-test-probe-") == []
     assert len(left("dev-test-")) == 4
+
+
+@pytest.mark.usefixtures("aws")
+def test_what_no_plan_takes_into_the_state_is_removed_by_its_name_and_tag() -> None:
+    for prefix in ("dev-", "dev-test-"):
+        boto3.client("cloudwatch").put_metric_alarm(
+            AlarmName=f"{prefix}game-scores-drift",
+            Namespace="GameScores",
+            MetricName="Drift",
+            ComparisonOperator="GreaterThanThreshold",
+            EvaluationPeriods=1,
+            Period=60,
+            Statistic="Sum",
+            Threshold=0,
+        )
+        boto3.client("cloudwatch").put_dashboard(DashboardName=f"{prefix}game-scores", DashboardBody="{}")
+        boto3.client("sns").create_topic(Name=f"{prefix}game-scores")
+        boto3.client("kms").create_key(Tags=[{"TagKey": "Acceptance", "TagValue": prefix}])
+    assert len(left("dev-test-")) == 4
+
+    acceptance._remove_monitoring("dev-test-")
+
+    assert left("dev-test-") == []
+    assert len(left("dev-")) == 4
 
 
 @pytest.mark.usefixtures("aws")

@@ -64,6 +64,23 @@ def f(a: "Any" = 1.5) -> "Any":
     assert changes(source) == {('def f(a: "Any" = 1.5) -> "Any":', 'def f(a: "Any" = 2.5) -> "Any":')}
 
 
+def test_what_checks_ourselves_and_bodies_of_protocols_are_left_alone() -> None:
+    source = """
+class Store(Protocol):
+    def read(self) -> int: ...
+pairs = zip(a, b, strict=True)
+"""
+
+    assert {now for was, now in changes(source) if was.startswith("pairs")} == {
+        "pairs = None",
+        "pairs = zip(None, b, strict=True)",
+        "pairs = zip(a, None, strict=True)",
+        "pairs = zip(b, strict=True)",
+        "pairs = zip(a, strict=True)",
+    }
+    assert not [was for was, _ in changes(source) if "read" in was]
+
+
 def test_every_mutant_differs_from_its_file_in_the_lines_that_it_names() -> None:
     file = Path(__file__).parents[4] / "scripts" / "failures" / "replay.py"
     source = file.read_text()
@@ -227,7 +244,7 @@ def test_what_was_noticed_is_known_until_the_test_that_noticed_it_changes(
 ) -> None:
     monkeypatch.setattr("scripts.develop.mutants.ROOT", tmp_path)
     monkeypatch.setattr("scripts.develop.mutants.RESULTS", tmp_path / ".local" / "mutants.json")
-    (tmp_path / "requirements.txt").touch()
+    (tmp_path / "requirements-dev.txt").touch()
     test = tmp_path / "tests" / "test_some.py"
     test.parent.mkdir()
     helper, one, other = "LIMIT = 1\n", "def test():\n    assert LIMIT\n", "def test_other():\n    pass\n"

@@ -7,7 +7,8 @@ import pytest
 
 from scripts.cli import UserError
 from scripts.develop import parity
-from scripts.develop.parity import CHOSEN, ROOT, SEMANTICS
+from scripts.develop.parity import ROOT, SEMANTICS
+from scripts.develop.semantics import CHOSEN, DIFFERS, SAME
 from tests import sources
 from tests.simulation.cases import CASES
 from tests.sources import Documented, Ours, Recorded, each
@@ -24,6 +25,17 @@ def test_a_line_is_named_once() -> None:
     names = [semantic.what for semantic in SEMANTICS] + [case.name for case in CASES]
 
     assert sorted(names) == sorted(set(names))
+
+
+def test_a_line_that_differs_says_why() -> None:
+    assert {semantic.status for semantic in SEMANTICS} <= {SAME, CHOSEN, DIFFERS}
+    assert [semantic.what for semantic in SEMANTICS if semantic.status == DIFFERS and not semantic.note] == []
+
+
+def test_the_report_has_every_line_once() -> None:
+    report = parity.report()
+
+    assert [each.what for each in SEMANTICS if report.count(f"\n| {each.what} |") != 1] == []
 
 
 def test_a_line_that_is_our_choice_is_labelled_ours() -> None:

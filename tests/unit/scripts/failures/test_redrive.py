@@ -205,6 +205,9 @@ class Stage:
 
     outputs: Mapping[str, Any] = {"failure_bucket": NAME}
 
+    def function(self, name: str) -> Mapping[str, str]:
+        return {"name": name}
+
 
 @pytest.fixture
 def command(store: Store, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
@@ -232,8 +235,13 @@ def test_the_exit_code_of_a_redrive_says_whether_anything_is_left(store: Store, 
     assert (code, "failing 1." in text) == (2, True)
     code, text = command(redrive_command, never, "--dry-run")
     assert (code, "skipped 1." in text, "This is a dry run" in text) == (0, True, True)
+    assert command(redrive_command, never, "--since", "1h", "--function", FUNCTION, "--dry-run")[1] == text
+    assert command(redrive_command, never, "--since", "2100-01-01T00:00:00Z") == (0, "Nothing has failed.\n")
+    key = store.park(2)
+    code, text = command(redrive_command, lambda records: Answer(len(records) - 1, "throttled"))
+    assert (code, text.splitlines()[-1]) == (2, "Objects: redriven 1, failing 1.")
     code, text = command(redrive_command, succeed)
-    assert (code, "redriven 1." in text) == (0, True)
+    assert (code, text) == (0, f"redriven    {key}  records: 1\nObjects: redriven 1.\n")
 
 
 def test_a_redrive_of_what_cannot_be_read_exits_as_one_that_fails(store: Store, command: Command) -> None:
@@ -497,6 +505,21 @@ def test_of_two_redrives_at_once_the_later_one_changes_nothing(store: Store) -> 
 
     assert [result.verdict for result in store.redrive(be_overtaken)] == [Verdict.OVERTAKEN] * 2
     assert all(key.startswith("redriven/") for key in store.names())
+
+
+def test_what_another_redrive_has_kept_meanwhile_is_not_written_again(store: Store) -> None:
+    store.park(1)
+    (failure,) = store.failures()
+    kept: list[Failure] = []
+
+    def meanwhile(records: Sequence[Record]) -> Answer:
+        assert store.bucket.keep(failure, records, "theirs")
+        kept.append(store.failure())
+        return Answer(len(records))
+
+    assert verdicts(store.redrive(meanwhile)) == [(Verdict.FAILING, "theirs")]
+
+    assert (store.failure().version, store.failure().failed_at) == (kept[0].version, failure.failed_at)
 
 
 def test_an_object_that_has_changed_is_not_overwritten(store: Store) -> None:

@@ -125,6 +125,22 @@ def test_an_object_that_is_gone_has_no_latest_and_a_refusal_is_not_taken_for_tha
         store.bucket.latest(store.failure)
 
 
+def test_a_refusal_is_not_taken_for_an_object_that_is_gone(store: Store) -> None:
+    store.refuses["GetObject"] = "AccessDenied"
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        store.bucket.read(KEY)
+
+
+@pytest.mark.parametrize("payload", ['{"Records": [1, 2]}', {"Records": [1, 2]}])
+def test_a_document_is_shown_with_its_event_as_json(store: Store, payload: Any) -> None:
+    store.client.put_object(Bucket=NAME, Key=KEY, Body=json.dumps({"function": "F", "payload": payload}).encode())
+    assert store.read().legible == {"function": "F", "payload": {"Records": [1, 2]}}
+
+    store.client.put_object(Bucket=NAME, Key=KEY, Body=b'{"function": "F", "payload": "?"}')
+    assert store.read().legible == {"function": "F", "payload": "?"}
+
+
 def test_only_failures_are_read(store: Store) -> None:
     store.client.put_object(Bucket=NAME, Key=f"redriven/{KEY}", Body=b"{}")
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from random import Random
+from threading import Barrier
 from typing import Any, cast
 
 import boto3
@@ -26,7 +27,7 @@ from handlers.shared.workers import Threads
 from scripts.cli import UserError
 from scripts.deployment import Deployed
 from scripts.reconcile import reconcile as command
-from scripts.reconcile.judgement import Cause, Judgement, Pair, Verdict
+from scripts.reconcile.judgement import Cause, Judgement, Pair, Verdict, read_entry
 from scripts.reconcile.reconcile import EXIT_CODES, metrics, told
 from scripts.reconcile.reconciliation import Reconciliation
 from scripts.reconcile.snapshot import Finding, Snapshot
@@ -153,6 +154,7 @@ def test_what_is_counted_while_it_is_in_doubt_is_not_accused() -> None:
 
     assert world.reconcile() == []
     assert world.verdict.unjudged == 0
+    assert world.pauses == 1, "what is sound is looked at no further"
 
 
 def test_what_never_keeps_still_is_not_judged() -> None:
@@ -213,6 +215,65 @@ def test_a_correction_that_was_done_though_its_answer_was_lost_is_a_finding_that
     assert [(each.username, each.repaired) for each in world.snapshot.findings()] == [("bob", True)]
 
 
+def test_a_correction_that_is_refused_ends_the_run_and_is_not_tried_again() -> None:
+    world = World()
+    world.ledger.totals["bob"] = Decimal(20), 2
+
+    def refuse() -> None:
+        raise PermissionError("AccessDeniedException")
+
+    world.tables.before = refuse
+
+    with pytest.raises(PermissionError):
+        world.reconcile(fix=True)
+
+
+def test_a_scan_that_fails_ends_the_others() -> None:
+    world = World()
+    scan, pages = world.tables.scan, itertools.count(1)
+
+    def fail(table: Table, segment: int, start: Item | None, /) -> Page:
+        if table is Table.RECORDS:
+            raise PermissionError("AccessDeniedException")
+        if table is Table.LEDGER:
+            assert next(pages) < 100_000, "the ledger is read to the end, though its records cannot be"
+            return Page([], {"RecordID": {"N": "1"}})
+        return scan(table, segment, start)
+
+    world.tables.scan = fail  # type: ignore[method-assign]
+
+    with pytest.raises(PermissionError):
+        world.reconcile()
+
+
+def test_a_test_event_for_a_record_that_holds_no_score_is_orphaned() -> None:
+    record = Change("1", f"{LABEL}#{ZEROS}", None, Decimal(0), False, 0, NOW)
+    entry = Entry(f"#{111:040}", "ann", Decimal(1))
+
+    assert Pair(record, True, {}, entry, None).cause is Cause.ORPHANED
+    assert Pair(record, False, {}, entry, None).cause is Cause.TEST_EVENT
+
+
+def test_a_version_of_the_stream_needs_a_sequence_number() -> None:
+    sound: Item = {**score_image(1, "ann", "1"), "Version": {"S": f"{LABEL}#{7:040}"}}
+
+    assert read_entry(sound, LABEL).damage is None
+    for version in f"{LABEL}#", f"{LABEL}#7", f"{LABEL}#{7:039}", "9999":
+        damage = read_entry({**sound, "Version": {"S": version}}, LABEL).damage
+        assert damage == "Version is above those of all changes of the table's stream", version
+
+
+def test_a_damaged_entry_is_a_finding_of_the_user_whom_it_names_and_of_the_records() -> None:
+    item: Item = {"RecordID": {"N": "1"}, "Version": {"S": "v"}, "Username": {"S": "eve"}, "Score": {"S": "many"}}
+    record = Change("1", f"{LABEL}#{ZEROS}", "bob", Decimal(2), True, 0, NOW)
+    found = Pair(record, True, item, *read_entry(item, LABEL)).findings()
+
+    assert [(each.username, each.present, each.expected) for each in found] == [
+        ("bob", "nothing", "2"),
+        ("eve", "unreadable", "nothing"),
+    ]
+
+
 class LastFirst:
     """Workers who begin with the last item."""
 
@@ -237,19 +298,6 @@ def test_totals_are_read_before_and_after_the_entries_that_they_are_measured_by(
 
     assert world.pauses > 0
     assert scanned == ["before", "recount", "after"]
-
-
-def test_a_doubted_record_is_accused_the_moment_it_was_seen_unchanged_often_enough() -> None:
-    snapshot = Snapshot(":memory:")
-    snapshot.add_records("records", 0, None, [Change("1", "v", "ann", Decimal(1), True, 0, NOW)])
-    assert snapshot.find_doubts() == 1
-
-    accused = []
-    for seen in "a", "a", "b", "b", "b":
-        snapshot.see("1", seen, [], 2)
-        accused.append(not snapshot.doubtful())
-
-    assert accused == [False, False, False, False, True]
 
 
 def test_an_interrupted_scan_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -575,6 +623,7 @@ def test_a_repair_that_is_never_done_is_not_called_repaired() -> None:
     assert [each.repaired for each in world.reconcile(fix=True)] == [False]
     assert world.verdict == Verdict(in_drift=1, left=1, unjudged=0, tests=0)
     assert any("TransactionConflictException" in line for line in world.lines)
+    assert world.pauses == 2 + 5, "two between three looks, and one before each further attempt"
 
 
 def test_a_record_that_is_changed_after_it_was_accused_is_not_judged() -> None:
@@ -674,13 +723,45 @@ def test_what_was_read_is_used_again_for_a_day_after_an_interrupt_and_not_after_
     assert not has_read(interrupt=False), "it was forgotten at the end"
 
 
+def test_an_interrupt_ends_the_waits_of_the_throttle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    throttles: list[Throttle] = []
+
+    def interrupted(*arguments: Any) -> Any:
+        throttles.extend(each for each in arguments if isinstance(each, Throttle))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "_settings", lambda _: None)
+    monkeypatch.setattr(command, "_stream_arn", lambda _: ARN)
+    monkeypatch.setattr(command, "_reconciliation", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        command.reconcile(a_system(tmp_path), lambda _: None, rate=1)
+
+    started = time.monotonic()
+    throttles[0].spend(3600)
+
+    assert time.monotonic() - started < 60
+
+
+def test_all_segments_of_two_tables_are_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    settings = Settings(Table.TOTALS, Table.LEDGER, "arn", "failures", 1, 5, "GameScores")
+    throttle = Throttle(1, time.monotonic, lambda _: None)
+
+    made = command._reconciliation(
+        a_system(tmp_path), settings, Snapshot(":memory:"), ARN, throttle, 3, 0, lambda _: None
+    )
+
+    together = Barrier(6)
+    assert sorted(made.workers.map(lambda _: together.wait(timeout=10), range(6))) == list(range(6))
+
+
 def test_two_reconciles_of_a_stage_do_not_run_at_once(tmp_path: Path) -> None:
     system = a_system(tmp_path)
 
     with (
         command._snapshot(system, ARN, 1),
         pytest.raises(UserError, match="Another reconcile of stage test is running here"),
-        command._snapshot(system, ARN, 1),
+        command._snapshot(system, ARN, 2),
     ):
         pass
 

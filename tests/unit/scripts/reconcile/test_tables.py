@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from copy import deepcopy
+from decimal import Decimal
 from typing import Any
 
 import boto3
@@ -9,6 +10,8 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
+from handlers.aggregate_scores_by_user.ledger import Entry
+from handlers.shared.errors import RetryableError
 from scripts.reconcile.tables import DynamoDBScoreTables, Table, Throttle, record_id
 
 NAMES = {Table.RECORDS: "records-1", Table.LEDGER: "ledger-1", Table.TOTALS: "totals-1"}
@@ -81,15 +84,18 @@ def test_records_and_entries_are_read_as_they_are_now(dynamodb: DynamoDB) -> Non
 
 def test_what_dynamodb_leaves_unprocessed_is_asked_for_until_it_is_read(dynamodb: DynamoDB) -> None:
     left: Any = {"ledger-1": {"Keys": [{"RecordID": {"N": "1"}}], "ConsistentRead": True}}
-    dynamodb.stubber.add_response("batch_get_item", {"Responses": {"records-1": [RECORD]}, "UnprocessedKeys": left})
+    other = {**ENTRY, "RecordID": {"N": "2"}}
+    dynamodb.stubber.add_response(
+        "batch_get_item", {"Responses": {"records-1": [RECORD], "ledger-1": [other]}, "UnprocessedKeys": left}
+    )
     dynamodb.stubber.add_response("batch_get_item", {"Responses": {}, "UnprocessedKeys": left})
     dynamodb.stubber.add_response("batch_get_item", {"Responses": {"ledger-1": [ENTRY]}, "UnprocessedKeys": {}})
 
-    assert dynamodb.tables.read(["1"]) == {"1": (RECORD, ENTRY)}
+    assert dynamodb.tables.read(["1", "2"]) == {"1": (RECORD, ENTRY), "2": (None, other)}
 
     assert [request["RequestItems"] for request in dynamodb.requests[1:]] == [left, left]
     assert dynamodb.pauses == [0.5, 0.5]
-    assert dynamodb.units == [2, 3, 4]
+    assert dynamodb.units == [4, 5, 6]
 
 
 def test_a_total_that_has_changed_meanwhile_is_left_alone(dynamodb: DynamoDB) -> None:
@@ -108,6 +114,17 @@ def test_a_correction_that_is_refused_is_no_correction(dynamodb: DynamoDB) -> No
 
     with pytest.raises(ClientError, match="AccessDenied"):
         dynamodb.tables.correct("ann", {}, "2", 3, "mine")
+
+
+@pytest.mark.parametrize("code", ["TransactionConflictException", "ThrottlingException"])
+def test_a_write_that_another_is_in_the_way_of_may_be_repeated(code: str, dynamodb: DynamoDB) -> None:
+    for operation in "update_item", "put_item":
+        dynamodb.stubber.add_client_error(operation, code, http_status_code=400)
+
+    with pytest.raises(RetryableError, match=code):
+        dynamodb.tables.correct("ann", {}, "2", 3, "mine")
+    with pytest.raises(RetryableError, match=code):
+        dynamodb.tables.mend("1", {}, Entry("v", None, Decimal(0)))
 
 
 def test_a_key_has_one_spelling() -> None:

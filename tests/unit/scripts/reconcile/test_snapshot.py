@@ -1,0 +1,96 @@
+"""What a snapshot makes of what reconcile reads: which records are doubted, and which totals are suspected."""
+
+from decimal import Decimal
+
+import pytest
+
+from handlers.aggregate_scores_by_user.change import Change
+from handlers.aggregate_scores_by_user.ledger import Entry
+from scripts.reconcile.snapshot import Snapshot
+from scripts.reconcile.tables import Item
+from tests.fakes.stream import NOW
+
+
+@pytest.fixture
+def snapshot() -> Snapshot:
+    return Snapshot(":memory:")
+
+
+def total(score: str, records: str, username: str = "ann") -> Item:
+    return {"Username": {"S": username}, "Score": {"N": score}, "RecordCount": {"N": records}}
+
+
+def record(record_id: str, username: str | None, score: str) -> Change:
+    return Change(record_id, "v", username, Decimal(score), True, 0, NOW)
+
+
+def entry(score: str, version: str = "v") -> tuple[Entry, bool]:
+    return Entry(version, "ann", Decimal(score)), False
+
+
+def test_a_doubted_record_is_accused_the_moment_it_was_seen_unchanged_often_enough(snapshot: Snapshot) -> None:
+    snapshot.add_records("records", 0, None, [record("1", "ann", "1")])
+    assert snapshot.find_doubts() == 1
+
+    accused = []
+    for seen in "a", "a", "b", "b", "b":
+        snapshot.see("1", seen, [], 2)
+        accused.append(not snapshot.doubtful())
+
+    assert accused == [False, False, False, False, True]
+
+
+def test_a_record_without_a_score_needs_no_entry(snapshot: Snapshot) -> None:
+    snapshot.add_records("records", 0, None, [record("1", None, "0")])
+
+    assert snapshot.find_doubts() == 0
+
+
+@pytest.mark.parametrize("times", [("before",), ("after",), ("before", "after")])
+def test_a_total_that_was_the_sum_before_or_after_the_entries_were_read_is_cleared(
+    times: tuple[str, ...], snapshot: Snapshot
+) -> None:
+    snapshot.add_entries("entries", 0, None, {"1": entry("1")})
+    for scan in "before", "after":
+        snapshot.add_totals(scan, 0, None, [total("1", "1") if scan in times else total("5", "2")])
+    snapshot.suspect_everyone()
+
+    snapshot.measure("entries")
+
+    assert list(snapshot.suspects(0)) == []
+
+
+def measured(snapshot: Snapshot, before: str, after: str, entries: dict[str, tuple[Entry, bool]]) -> int:
+    """How often the last measure of ann is what it was, once more is taken."""
+    snapshot.look_again()
+    snapshot.add_totals("before", 0, None, [total(before, "9")])
+    snapshot.add_entries("recount", 0, None, entries)
+    snapshot.add_totals("after", 0, None, [total(after, "9")])
+    snapshot.measure("recount")
+    return max(steady for steady in range(9) if list(snapshot.suspects(steady)))
+
+
+def test_a_measure_is_steady_when_totals_sum_and_versions_are_what_they_were(snapshot: Snapshot) -> None:
+    entries = {str(number): entry("1") for number in range(200)}
+    snapshot.add_totals("after", 0, None, [total("7", "9")])
+    snapshot.suspect_everyone()
+
+    assert measured(snapshot, "7", "7", entries) == 0
+    assert measured(snapshot, "7", "7", entries) == 1
+    assert measured(snapshot, "7", "7", entries) == 2
+    for changed in "0", "100", "199":
+        assert measured(snapshot, "7", "7", entries | {changed: entry("1", "w")}) == 0, "a version changed"
+        assert measured(snapshot, "7", "7", entries) == 0
+    assert measured(snapshot, "7", "7", entries) == 1
+    assert measured(snapshot, "6", "7", entries) == 0, "the total changed while the entries were read"
+    assert measured(snapshot, "7", "7", entries) == 0
+    assert measured(snapshot, "8", "8", entries) == 0
+    assert measured(snapshot, "8", "8", entries | {"0": entry("2")}) == 0, "the sum changed"
+
+
+def test_a_user_without_a_total_is_suspected(snapshot: Snapshot) -> None:
+    snapshot.add_entries("entries", 0, None, {"1": entry("1")})
+    snapshot.suspect_everyone()
+    snapshot.measure("entries")
+
+    assert [(each.total, each.sum) for each in snapshot.suspects(0)] == [("0 0", "1 1")]

@@ -1,0 +1,55 @@
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from handlers.shared import batch
+from handlers.shared.lambda_types import BatchResponse, LambdaContext
+from handlers.shared.log import BatchLog
+from handlers.shared.response import batch_response
+
+Process = Callable[[list[Any], LambdaContext, BatchLog], BatchResponse]
+
+
+def all_done(records: list[Any], context: LambdaContext, log: BatchLog) -> BatchResponse:
+    log.info(f"Processed {len(records)}")
+    return batch_response()
+
+
+def test_a_batchs_records_are_processed_and_its_log_is_written(
+    context: LambdaContext, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert batch.respond({"Records": [1, 2]}, context, all_done) == {"batchItemFailures": []}
+
+    [line] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (line["message"], line["requestId"]) == ("Processed 2", "request-1")
+
+
+@pytest.mark.parametrize("event", [None, [], "text", {}, {"Records": None}, {"Records": {}}])
+def test_what_is_no_batch_fails_as_a_whole(
+    event: Any, context: LambdaContext, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert batch.respond(event, context, all_done) == {"batchItemFailures": [{"itemIdentifier": ""}]}
+
+    assert "The event is not a batch of records" in capsys.readouterr().out
+
+
+def test_the_log_is_written_although_processing_fails(
+    context: LambdaContext, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(records: list[Any], context: LambdaContext, log: BatchLog) -> BatchResponse:
+        log.error("Before the end")
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        batch.respond({"Records": []}, context, fail)
+
+    assert "Before the end" in capsys.readouterr().out
+
+
+def test_patience_ends_before_the_invocation_does(context: LambdaContext) -> None:
+    patience = batch.patience_of(context, 5)
+
+    assert patience.remaining() == context.get_remaining_time_in_millis() / 1000 - 5
+    assert patience.call(lambda: "done") == "done"
