@@ -80,7 +80,10 @@ function make(figure, before, names, functions) {
     cursor: { y: false, sync: { key: "charts" } },
     // An axis that ends at one has ticks at whole numbers, which counts are.
     scales: { x: { time: true }, y: { range: (_, __, most) => [0, Math.max(1, most * 1.1)] } },
-    axes: [{ ...axis, font, size: 28, space: 60, values: (_, ticks) => ticks.map((at) => time(at, ticks)) }, { ...axis, font, size: 52, values: (_, ticks) => ticks.map(short) }],
+    axes: [
+      { ...axis, font, size: 28, space: 60, values: (_, ticks) => ticks.map((at) => time(at, ticks)) },
+      { ...axis, font, size: 52, values: (_, ticks) => ticks.map(short) },
+    ],
     series: [{}, ...names.map((name) => ({
       label: name, stroke: colour(COLOURS[functions.indexOf(name) % COLOURS.length]), width: 1.5,
       value: (/** @type {any} */ _, /** @type {number|null} */ value) =>
