@@ -88,6 +88,20 @@ def test_an_entry_of_another_version_stands(store: LedgerUnderTest, expected: st
     assert store.entry("1") == BOB
 
 
+def test_an_entry_of_an_empty_version_is_replaced(store: LedgerUnderTest) -> None:
+    store.ledger.commit(Transaction((Put("1", Entry("", "ann", Decimal(1)), None),), ()))
+
+    store.ledger.commit(Transaction((Put("1", BOB, ""),), ()))
+
+    assert store.entry("1") == BOB
+
+
+def test_names_that_differ_in_case_are_two_users(store: LedgerUnderTest) -> None:
+    store.ledger.commit(Transaction((Put("1", ANN, None),), (Add("ann", Decimal(1), 1), Add("Ann", Decimal(2), 1))))
+
+    assert (store.total("ann"), store.total("Ann")) == ((Decimal(1), 1), (Decimal(2), 1))
+
+
 def test_an_entry_that_has_vanished_is_missed(store: LedgerUnderTest) -> None:
     with pytest.raises(OutdatedError) as outdated:
         store.ledger.commit(Transaction((Put("1", BOB, ANN.version),), ()))

@@ -66,7 +66,7 @@ function showGroups(groups) {
       }, reason === group.reason ? "Show all" : "Only these"),
       el("button", {
         type: "button", disabled: !writes, "aria-label": `Redrive all: ${group.reason}`,
-        onclick: () => redrive({ function: group.function, reason: group.reason }, group.records, group.function),
+        onclick: () => redrive({ group: { function: group.function, reason: group.reason } }, group.records, group.function),
       }, "Redrive")),
   ]));
   keepingFocus(byId("failure-groups"), () =>

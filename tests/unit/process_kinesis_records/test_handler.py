@@ -277,8 +277,11 @@ def test_the_first_record_that_is_not_stored_is_reported_and_all_are_logged(
     response = handler(payloads("hello", '{"RecordID": 7, "Username": "jane", "Score": 1}', "bye"), context)
 
     assert response == {"batchItemFailures": [{"itemIdentifier": "1"}]}
-    messages = [line["message"] for line in logged(capsys)]
-    assert messages[2:] == ["Decoded payload: bye", "Stopped at record 2 of 3", "Successfully processed 1 records."]
+    lines = logged(capsys)[2:]
+    messages = [line["message"] for line in lines]
+    assert messages == ["Decoded payload: bye", "Stopped at record 2 of 3", "Successfully processed 1 records."]
+    (reason,) = lines[1]["reasons"]
+    assert reason.startswith("ResourceNotFoundException: ")
 
 
 def test_what_is_not_configured_is_told_after_the_payloads_are_logged(

@@ -273,6 +273,14 @@ def test_an_object_without_records_is_skipped(store: Store) -> None:
     assert json.loads(as_document(store.failure()))["records"] == 0
 
 
+def test_an_object_without_records_keeps_no_other_from_being_replayed(store: Store) -> None:
+    empty = "parked/" + FUNCTION + "/2026-11-23/event-0.json"
+    store.put(empty, json.dumps({"function": FUNCTION, "payload": {"Records": []}}))
+    store.park(1)
+
+    assert [verdict for verdict, _ in verdicts(store.redrive(succeed))] == [Verdict.SKIPPED, Verdict.REDRIVEN]
+
+
 def test_failures_can_be_narrowed_to_a_time_and_a_function(store: Store) -> None:
     store.park(1)
     now = datetime.now(UTC)

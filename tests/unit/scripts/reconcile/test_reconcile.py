@@ -137,6 +137,10 @@ def test_each_cause_is_told_and_repaired(fix: bool) -> None:
     }
     assert (world.verdict.in_drift, world.verdict.left) == (5, 0 if fix else 5)
     if fix:
+        assert {id_: entry.version for id_, entry in world.ledger.entries.items() if id_ in ("1", "9")} == {
+            "1": f"{LABEL}#{ZEROS}",
+            "9": f"{LABEL}#{ZEROS}",
+        }
         assert {user: total for user, total in world.ledger.totals.items() if total[1]} == world.source.sums()
 
 
@@ -272,6 +276,22 @@ def test_a_damaged_entry_is_a_finding_of_the_user_whom_it_names_and_of_the_recor
         ("bob", "nothing", "2"),
         ("eve", "unreadable", "nothing"),
     ]
+
+
+def test_an_entry_that_is_mended_at_the_second_attempt_is_repaired() -> None:
+    world = World()
+    world.damage_entry("1", {"Version": None})
+    conflicts = iter([RetryableError("TransactionConflictException")])
+
+    def conflict() -> None:
+        for error in conflicts:
+            raise error
+
+    world.tables.before = conflict
+    hasty = replace(world.reconciliation(), patience=lambda: Patience(lambda: 1e-9, lambda _: None, lambda: 1.0))
+
+    assert hasty.run(fix=True).judgement is Judgement.EXACT
+    assert "Not mended yet: TransactionConflictException" in world.lines
 
 
 class LastFirst:
