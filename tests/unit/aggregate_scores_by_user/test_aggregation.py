@@ -291,6 +291,18 @@ def test_a_missing_grant_fails_the_batch_at_once_and_parks_nothing(
     assert "AccessDeniedException" in function.log.getvalue()
 
 
+def test_every_reason_for_what_is_not_done_is_logged(function: Function, ledger: InMemoryLedger) -> None:
+    def refuse(transaction: Transaction) -> None:
+        raise RefusedError(f"no {transaction.adds[0].username}")
+
+    ledger.before = refuse
+
+    function.invoke([insert(number, number, "ann" if number % 2 else "bob", "1") for number in range(1, 199)])
+
+    error = json.loads(function.log.getvalue().splitlines()[0])
+    assert (error["level"], error["reasons"]) == ("ERROR", ["no ann", "no bob"])
+
+
 def test_no_transaction_of_a_user_begins_after_one_that_was_given_up(
     function: Function, ledger: InMemoryLedger
 ) -> None:

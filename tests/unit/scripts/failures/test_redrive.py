@@ -297,6 +297,8 @@ def test_a_parked_object_that_cannot_be_read_belongs_to_the_function_of_its_key(
     store.put(f"parked/{FUNCTION}/2026-11-23/event.json", "?")
 
     assert [each.function for each in store.bucket.failures(function=FUNCTION)] == [FUNCTION]
+    store.put(KEY, "?")
+    assert [each.function for each in store.bucket.failures()] == [FUNCTION, ""], "the key of a batch says nothing"
 
 
 def test_a_batch_failed_when_lambda_discarded_it_not_when_the_object_was_written(store: Store) -> None:
