@@ -618,6 +618,16 @@ def test_a_read_that_is_throttled_is_waited_out(function: Function, ledger: InMe
     assert len(function.pauses) == 1
 
 
+@pytest.mark.parametrize(("changes", "reads"), [(100, 1), (101, 2)])
+def test_a_hundred_entries_take_one_read(changes: int, reads: int, function: Function, ledger: InMemoryLedger) -> None:
+    made: list[None] = []
+    ledger.before_read = lambda: made.append(None)
+
+    assert function.invoke([modify(number, number, "ann", "1") for number in range(1, changes + 1)]) == DONE
+
+    assert len(made) == reads
+
+
 def test_a_record_nested_too_deeply_to_park_is_reported(function: Function, ledger: InMemoryLedger) -> None:
     deep: Any = insert(2, 2, "ann", "1") | {"eventName": nested(100_000)}
 
