@@ -320,18 +320,25 @@ def test_totals_are_read_before_and_after_the_entries_that_they_are_measured_by(
     assert scanned == ["before", "recount", "after"]
 
 
-def test_an_interrupted_scan_goes_on_where_it_was(tmp_path: Path) -> None:
-    world = World(tmp_path / "snapshot")
-    world.ledger.totals["bob"] = Decimal(20), 2
+@pytest.mark.parametrize("at", [2, 5, 7])
+def test_an_interrupted_scan_goes_on_where_it_was(tmp_path: Path, at: int) -> None:
+    def drifted(file: Path) -> World:
+        world = World(file)
+        for record_id in 4, 5, 6, 7:
+            world.put(record_id, "ann", "1")
+        world.count()
+        world.ledger.totals["bob"] = Decimal(20), 2
+        return world
+
+    world = drifted(tmp_path / "snapshot")
     world.reconcile()
     scans = world.tables.scans
     world.tables.scans = 0
-    interrupted = World(tmp_path / "other")
-    interrupted.ledger.totals["bob"] = Decimal(20), 2
+    interrupted = drifted(tmp_path / "other")
     scan = interrupted.tables.scan
 
     def interrupt(table: Table, segment: int, start: Item | None, /) -> Page:
-        if interrupted.tables.scans == 2:
+        if interrupted.tables.scans == at:
             raise KeyboardInterrupt
         return scan(table, segment, start)
 
@@ -592,6 +599,8 @@ def test_a_correction_that_conflicts_or_loses_its_answer_is_repeated_and_counts_
     assert [each.repaired for each in world.reconcile(fix=True)] == [True]
     assert world.verdict.judgement is Judgement.EXACT
     assert world.counted() == world.source.sums()
+    if failures == 1:
+        assert world.pauses == 1, "a correction is recognised when it is repeated, and not measured once more"
 
 
 def test_a_correction_whose_answer_was_lost_is_not_repeated_over_a_later_change() -> None:
