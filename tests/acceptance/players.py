@@ -38,7 +38,7 @@ class Players:
         totals: Totals = {
             item["Username"]: (item["Score"], int(item["RecordCount"]))
             for item in self._totals.scan(ConsistentRead=True)["Items"]
-            if item["Username"].startswith(self._name)
+            if item["Username"].startswith(f"{self._name} ")
         }
         return {user: total for user, total in totals.items() if total != (0, 0)}
 
@@ -46,7 +46,7 @@ class Players:
         """What the totals should be: the sums over the users' records that hold a number."""
         sums: Totals = defaultdict(lambda: (Decimal(0), 0))
         for item in self._records.scan(ConsistentRead=True)["Items"]:
-            if item["Username"].startswith(self._name) and isinstance(item.get("Score"), Decimal):
+            if item["Username"].startswith(f"{self._name} ") and isinstance(item.get("Score"), Decimal):
                 score, records = sums[item["Username"]]
                 sums[item["Username"]] = (score + item["Score"], records + 1)
         return sums
