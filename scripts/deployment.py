@@ -120,6 +120,10 @@ def _has(*names: str) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, dict) and all(_is_text(value.get(name)) for name in names)
 
 
+def _is_table(value: Any) -> bool:
+    return _has("name", "arn")(value) and _has("name", "type")(value.get("hash_key"))
+
+
 def _are(lab_names: Iterable[str], is_complete: Callable[[Any], bool]) -> Callable[[Any], bool]:
     """Whether a value is a map that has these keys, and of which each value is complete."""
     return lambda value: (
@@ -130,10 +134,10 @@ def _are(lab_names: Iterable[str], is_complete: Callable[[Any], bool]) -> Callab
 _OUTPUTS: Mapping[str, Callable[[Any], bool]] = {
     "region": _is_text,
     "stream": _has("name", "arn"),
-    "tables": _are(("GameScoreRecords", "GameScoreLedger", "GameScoresByUser"), _has("name", "arn")),
+    "tables": _are(("GameScoreRecords", "GameScoreLedger", "GameScoresByUser"), _is_table),
     "functions": _are(
         ("ProcessKinesisRecords", "AggregateScoresByUser"),
-        _has("name", "arn", "live_arn", "log_group", "mapping_uuid"),
+        _has("name", "arn", "live_arn", "log_group", "mapping_uuid", "event_source_arn"),
     ),
     "failure_bucket": _is_text,
     "alarms": _are((), _is_text),

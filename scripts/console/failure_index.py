@@ -73,6 +73,11 @@ class FailureIndex:
             "next": first + limit if len(matching) > first + limit else None,
         }
 
+    def keys(self, wanted: Wanted) -> list[str]:
+        """Return the keys of the failures that were found so far and are wanted."""
+        with self._lock:
+            return sorted(key for key, (_, line) in self._known.items() if wanted.matches(line))
+
     def _read(self, bucket: FailureBucket, listed: Mapping[str, tuple[str, int, float]]) -> None:
         left = _READ_BYTES
         unknown = sorted(listed.keys() - self._known.keys(), key=lambda key: listed[key][2], reverse=True)

@@ -33,16 +33,9 @@ def page(dynamodb: "DynamoDBClient", table: str, limit: int, cursor: str) -> dic
     return {"items": [shown(item) for item in answer["Items"]], "next": _cursor_of(last) if last else None}
 
 
-def key_of(described: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the name and type of a table's partition key, from what DescribeTable answers."""
-    name = next(each["AttributeName"] for each in described["KeySchema"] if each["KeyType"] == "HASH")
-    types = {each["AttributeName"]: each["AttributeType"] for each in described["AttributeDefinitions"]}
-    return name, types[name]
-
-
-def one(dynamodb: "DynamoDBClient", table: str, key: tuple[str, str], value: str) -> Shown | None:
-    """Return an item by the value of its key, as it is at this moment."""
-    name, kind = key
+def one(dynamodb: "DynamoDBClient", table: str, key: Mapping[str, str], value: str) -> Shown | None:
+    """Return an item by the value of its partition key, of this name and type, as it is at this moment."""
+    name, kind = key["name"], key["type"]
     exact = _number(name, value) if kind == "N" else _username(value) if name == "Username" else _key_text(name, value)
     answer = dynamodb.get_item(TableName=table, Key={name: {kind: exact}}, ConsistentRead=True)
     return shown(answer["Item"]) if "Item" in answer else None
@@ -142,7 +135,7 @@ def _attribute(value: Any) -> dict[str, Any]:
 
 
 def _conflict(dynamodb: "DynamoDBClient", table: str, key: str) -> RefusedError:
-    now = one(dynamodb, table, ("RecordID", "N"), key)
+    now = one(dynamodb, table, {"name": "RecordID", "type": "N"}, key)
     if now is None:
         return RefusedError(409, "conflict", "The record is gone: somebody else has deleted it")
     return RefusedError(409, "conflict", "Somebody else has changed the record. Nothing was written", item=now)

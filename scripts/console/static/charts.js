@@ -56,7 +56,7 @@ function drawPanel({ metric, title, series }, functions, start, end, period) {
   const shape = names.join();
   if (chart.shape !== shape || !chart.plot) {
     chart.plot?.destroy();
-    chart.plot = names.length ? make(chart.figure, chart.values, names) : null;
+    chart.plot = names.length ? make(chart.figure, chart.values, names, functions) : null;
     chart.shape = shape;
   }
   chart.figure.querySelector(".nothing")?.remove();
@@ -68,8 +68,11 @@ function drawPanel({ metric, title, series }, functions, start, end, period) {
   showValues(chart);
 }
 
-/** @param {HTMLElement} figure @param {HTMLElement} before @param {string[]} names */
-function make(figure, before, names) {
+/**
+ * @param {HTMLElement} figure @param {HTMLElement} before @param {string[]} names of the series
+ * @param {string[]} functions all of them: each has its colour in every chart
+ */
+function make(figure, before, names, functions) {
   const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
   const font = "11px system-ui, sans-serif";
   const plot = new uPlot({
@@ -77,9 +80,12 @@ function make(figure, before, names) {
     cursor: { y: false, sync: { key: "charts" } },
     // An axis that ends at one has ticks at whole numbers, which counts are.
     scales: { x: { time: true }, y: { range: (_, __, most) => [0, Math.max(1, most * 1.1)] } },
-    axes: [{ ...axis, font, size: 28 }, { ...axis, font, size: 52, values: (_, ticks) => ticks.map(short) }],
-    series: [{}, ...names.map((name, index) => ({
-      label: name, stroke: colour(COLOURS[index % COLOURS.length]), width: 1.5,
+    axes: [
+      { ...axis, font, size: 28, space: 60, values: (_, ticks) => ticks.map((at) => time(at, ticks)) },
+      { ...axis, font, size: 52, values: (_, ticks) => ticks.map(short) },
+    ],
+    series: [{}, ...names.map((name) => ({
+      label: name, stroke: colour(COLOURS[functions.indexOf(name) % COLOURS.length]), width: 1.5,
       value: (/** @type {any} */ _, /** @type {number|null} */ value) =>
         (value === null ? "none" : number(value, value % 1 ? 1 : 0)),
       points: { size: 4 },
@@ -89,6 +95,10 @@ function make(figure, before, names) {
   before.before(plot.root);
   return plot;
 }
+
+/** @param {number} at @param {number[]} ticks */
+const time = (at, ticks) => new Date(at * 1000).toLocaleString([], ticks[ticks.length - 1] - ticks[0] > 86_400
+  ? { month: "2-digit", day: "2-digit" } : { hour: "2-digit", minute: "2-digit", hour12: false });
 
 /** @param {number} value */
 const short = (value) =>

@@ -66,7 +66,10 @@ function showGroups(groups) {
       }, reason === group.reason ? "Show all" : "Only these"),
       el("button", {
         type: "button", disabled: !writes, "aria-label": `Redrive all: ${group.reason}`,
-        onclick: () => redrive({ function: group.function, reason: group.reason }, group.records, group.function),
+        onclick: () => {
+          const { reason: wanted, function: name } = group;
+          redrive({ group: { function: name, reason: wanted } }, group.records, name);
+        },
       }, "Redrive")),
   ]));
   keepingFocus(byId("failure-groups"), () =>

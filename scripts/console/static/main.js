@@ -59,7 +59,7 @@ function showAbout() {
   if (!about.outputs) return;
   setUpFailures(about.writes, about.outputs.functions);
   setUpFunctions(about.outputs.functions);
-  setUpTables(Object.keys(about.outputs.tables), about.writes);
+  setUpTables(about.outputs.tables, about.writes);
   setUpRecords(about.writes);
 }
 

@@ -15,8 +15,8 @@ const TYPES = { S: "text", N: "number", B: "binary", BOOL: "true or false", NULL
 /** @type {string[]} */
 let names = [];
 let chosen = "", writes = false, key = "";
-/** @type {Map<string, string>} the names of the tables' keys */
-const keys = new Map();
+/** @type {Record<string, string>} the names of the tables' keys */
+let keys = {};
 /** @type {string[]} where each page so far began; the last is the one that is shown */
 let starts = [""];
 let next = "";
@@ -30,11 +30,11 @@ export function onRecord(chosenActions) {
   actions = chosenActions;
 }
 
-/** @param {string[]} tables @param {boolean} allowed */
+/** @param {Record<string, {hash_key: {name: string}}>} tables by their names in the lab @param {boolean} allowed */
 export function setUpTables(tables, allowed) {
   writes = allowed;
-  keys.clear();
-  names = [RECORDS, ...tables.filter((name) => name !== RECORDS)].filter((name) => tables.includes(name));
+  keys = Object.fromEntries(Object.entries(tables).map(([name, { hash_key }]) => [name, hash_key.name]));
+  names = Object.keys(tables).toSorted((a, b) => Number(b === RECORDS) - Number(a === RECORDS));
   choose(names.includes(chosen) ? chosen : names[0] ?? "");
 }
 
@@ -44,13 +44,9 @@ function choose(name) {
   choice(byId("table-choice"), names, chosen, choose);
   byId("lookup-key").value = "";
   starts = [""];
-  key = keys.get(chosen) ?? "";
-  say(byId("lookup-label"), key || "Key");
+  key = keys[chosen] ?? "";
+  say(byId("lookup-label"), key);
   loadPage();
-}
-
-async function learnKeys() {
-  await Promise.all(names.map(async (name) => keys.set(name, (await get(`tables/${part(name)}`)).key)));
 }
 
 // Items
@@ -64,11 +60,8 @@ export async function loadPage(to = starts, button, saved) {
   if (!chosen || !isOpen("tables")) return;
   await trying(byId("items-error"), async () => {
     const mine = ++asked, wanted = chosen;
-    if (!keys.size) await learnKeys();
     const page = await get(`tables/${part(wanted)}/items`, { limit: PAGE, after: to[to.length - 1] });
     if (mine !== asked || wanted !== chosen) return;
-    key = keys.get(chosen) ?? "";
-    say(byId("lookup-label"), key);
     starts = to;
     next = page.next ?? "";
     const items = withSaved(page.items, saved);

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
+import boto3
 from flask import Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from scripts.console.context import Context, body, check_text, whole
+from scripts.console.context import Context, body, check_text, text, whole
 from scripts.console.failure_index import FailureIndex, Wanted, document
 from scripts.console.job import Job, Tell
 from scripts.console.problems import InvalidError, RefusedError
@@ -42,7 +43,16 @@ def register(app: Flask, context: Context) -> None:
 
     @app.post("/api/redrive")
     def start_redrive() -> ResponseReturnValue:
-        keys = _keys(body().get("keys"))
+        sent = body()
+        if unknown := sent.keys() - {"keys", "group"}:
+            raise InvalidError(f"Redrive knows no {', '.join(sorted(unknown))}")
+        keys = _keys(sent.get("keys"))
+        if "group" in sent:
+            group = sent["group"] if isinstance(sent["group"], dict) else {}
+            wanted = Wanted(text(group, "function"), text(group, "reason"))
+            keys = index.keys(wanted)
+            if not wanted.reason or not keys:
+                raise RefusedError(409, "conflict", "Nothing has failed for this reason. Reload the failures")
         redriving.start(partial(redrive, context.system(), keys))
         return jsonify(redriving.look()), 202
 
@@ -61,8 +71,6 @@ def _keys(value: Any) -> list[str] | None:
 
 def redrive(system: Deployed, keys: Sequence[str] | None, tell: Tell) -> dict[str, Any]:
     """Redrive the failures with these keys, or all; return how many there were of each outcome, and the outcomes."""
-    import boto3
-
     bucket = FailureBucket(boto3.client("s3"), system.outputs["failure_bucket"])
     gone: list[str] = []
     chosen = bucket.failures() if keys is None else _read(bucket, keys, gone)

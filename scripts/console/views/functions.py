@@ -36,11 +36,7 @@ def register(app: Flask, context: Context) -> None:
     @app.get("/api/events")
     def events() -> ResponseReturnValue:
         functions = context.system().outputs["functions"]
-        client = context.client("lambda")
-        sources = {}
-        for lab, function in functions.items():
-            mapping = client.get_event_source_mapping(UUID=function["mapping_uuid"])
-            sources[lab] = service(mapping.get("EventSourceArn", ""))
+        sources = {lab: service(function["event_source_arn"]) for lab, function in functions.items()}
         found = [_described(file.stem) for file in sorted(EVENTS.glob("*.json"))]
         return jsonify(
             events=found,

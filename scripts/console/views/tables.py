@@ -22,16 +22,11 @@ def register(app: Flask, context: Context) -> None:
     """Add the routes."""
     ranking = threading.Lock()
 
-    def described(table: str) -> dict[str, Any]:
-        name = context.system().table(table)["name"]
-        found: dict[str, Any] = context.client("dynamodb").describe_table(TableName=name)["Table"]
-        return found
-
     @app.get("/api/tables/<table>")
-    def table(table: str) -> ResponseReturnValue:
-        found = described(table)
-        key, kind = items.key_of(found)
-        return jsonify(key=key, type=kind, items=found["ItemCount"], bytes=found["TableSizeBytes"])
+    def size(table: str) -> ResponseReturnValue:
+        name = context.system().table(table)["name"]
+        found = context.client("dynamodb").describe_table(TableName=name)["Table"]
+        return jsonify(items=found["ItemCount"], bytes=found["TableSizeBytes"])
 
     @app.get("/api/tables/<table>/items")
     def items_of(table: str) -> ResponseReturnValue:
@@ -41,9 +36,9 @@ def register(app: Flask, context: Context) -> None:
 
     @app.get("/api/tables/<table>/item")
     def item(table: str) -> ResponseReturnValue:
-        found = described(table)
-        key = items.key_of(found)
-        return jsonify(item=items.one(context.client("dynamodb"), found["TableName"], key, request.args.get("key", "")))
+        output: Any = context.system().table(table)
+        key = request.args.get("key", "")
+        return jsonify(item=items.one(context.client("dynamodb"), output["name"], output["hash_key"], key))
 
     def records() -> str:
         return context.system().table(Table.RECORDS)["name"]

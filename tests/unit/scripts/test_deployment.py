@@ -23,12 +23,13 @@ Path = tuple[str, ...]
 
 
 def function(name: str) -> dict[str, str]:
-    parts = ("name", "arn", "live_arn", "log_group", "mapping_uuid")
+    parts = ("name", "arn", "live_arn", "log_group", "mapping_uuid", "event_source_arn")
     return {part: f"{part} of {name}" for part in parts}
 
 
-def table(name: str, stream_arn: str | None = None) -> dict[str, str | None]:
-    return {"name": f"dev-{name}", "arn": f"arn of {name}", "stream_arn": stream_arn}
+def table(name: str, stream_arn: str | None = None) -> dict[str, Any]:
+    key = {"name": "Key", "type": "S"}
+    return {"name": f"dev-{name}", "arn": f"arn of {name}", "stream_arn": stream_arn, "hash_key": key}
 
 
 OUTPUTS: Mapping[str, Any] = {

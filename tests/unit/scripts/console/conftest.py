@@ -74,9 +74,15 @@ def deployment(tmp_path: Path) -> Deployed:
     """What a stage is said to have. There is no AWS behind it."""
     outputs = {
         "stream": {"name": "Demo-Stream"},
-        "tables": {each: {"name": each} for each in KEYS},
+        "tables": {each: {"name": each, "hash_key": {"name": key, "type": kind}} for each, (key, kind) in KEYS.items()},
         "functions": {
-            each: {"name": each, "log_group": f"/aws/lambda/{each}", "live_arn": each, "mapping_uuid": UUID}
+            each: {
+                "name": each,
+                "log_group": f"/aws/lambda/{each}",
+                "live_arn": each,
+                "mapping_uuid": UUID,
+                "event_source_arn": "",
+            }
             for each in ("ProcessKinesisRecords", "AggregateScoresByUser")
         },
         "failure_bucket": "failures",
