@@ -209,7 +209,7 @@ def _run_anew(mutant: Mutant, seconds: Mapping[str, float]) -> int:
     _limit(_LOADING)
     sys.meta_path.insert(0, _Finder(mutant))
     files = dict.fromkeys(test.partition("::")[0] for test in seconds)
-    return _pytest(["--tb=short", *files], _Picker(seconds))
+    return _pytest(["--capture=no", "--tb=short", *files], _Picker(seconds))
 
 
 def replace(mutant: Mutant) -> bool:
@@ -340,7 +340,7 @@ class _Picker:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
-            os.write(1, f"noticed by {report.nodeid}\n".encode())
+            os.write(1, f"\nnoticed by {report.nodeid}\n".encode())
 
 
 @cache
