@@ -154,7 +154,8 @@ soak: $(DEV) terraform-ready package ## Load a system of its own for ten minutes
 	@SOAK_SECONDS=$(or $(SOAK_SECONDS),600) .venv/bin/pytest -s tests/integration/test_soak.py $(ARGS)
 
 # What Lambda's Python 3.11, the oldest that the code runs on, had in 2023: https://github.com/boto/botocore/issues/3082.
-# An old botocore calls what Python 3.12 deprecates, so warnings are no errors here.
+# An old botocore calls what Python 3.12 deprecates, so warnings are no errors here. tests/conftest.py imports boto3, which
+# an old botocore does not fit.
 BOTOCORES := botocore==1.30.1 botocore
 
 botocore-range: $(DEV) ## Test the functions' AWS client with the oldest and the newest botocore that Lambda could have
@@ -162,7 +163,7 @@ botocore-range: $(DEV) ## Test the functions' AWS client with the oldest and the
 		.venv/bin/uv pip install --quiet --python .venv/bin/python --upgrade --target ".local/botocore/$$botocore" "$$botocore" || \
 			{ echo "error: nothing was tested with $$botocore, which could not be installed (see above). Is PyPI in reach?" >&2; exit 1; }; \
 		PYTHONPATH=".local/botocore/$$botocore" .venv/bin/python -c 'import botocore; print("botocore", botocore.__version__, *botocore.__path__)'; \
-		PYTHONPATH=".local/botocore/$$botocore" .venv/bin/pytest -q -W ignore::DeprecationWarning tests/unit/shared/test_aws.py $(ARGS); \
+		PYTHONPATH=".local/botocore/$$botocore" .venv/bin/pytest -q -W ignore::DeprecationWarning --confcutdir=tests/unit tests/unit/shared/test_aws.py $(ARGS); \
 	done
 
 mutants: $(DEV) ## Break the code, one fault at a time, and fail when no test notices (ONLY=packing,shared FRESH=1)

@@ -38,7 +38,7 @@ class Patience:
     """From one look to the next."""
 
 
-HERE = Patience(delivery=60, logs=60, metrics=60, alarms=60, mappings=60, roles=0, command=120, look=0.05)
+HERE = Patience(delivery=60, logs=60, metrics=60, alarms=60, mappings=180, roles=0, command=120, look=0.05)
 # Mappings change within minutes: https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html. Metrics are listed
 # within 15: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_ListMetrics.html. Alarms look every 5.
 AWS = Patience(delivery=300, logs=180, metrics=1200, alarms=1200, mappings=600, roles=120, command=1200, look=2)

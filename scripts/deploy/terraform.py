@@ -194,6 +194,12 @@ class Terraform:
         )
         if code not in (_NO_CHANGES, _CHANGES):
             raise UserError(f"terraform plan failed.\n{output}")
+        # Terraform warns and goes on, with the default of whatever was meant.
+        if unknown := re.search(r'does not\s+declare a variable\s+named "(\w+)"', output):
+            raise UserError(
+                f"{self._root.var_file.name} sets {unknown[1]}, which is no variable (terraform/README.md lists them). "
+                "Nothing was changed. Rename or remove it."
+            )
         # Terraform takes seconds to show a plan as JSON. A change of code alone need not wait for that.
         nothing_to_look_at = re.search(r"^Plan: 0 to add, .* 0 to destroy|^No changes", output, re.MULTILINE)
         self._changes = [] if nothing_to_look_at and "reserved_concurrent_executions" not in output else None

@@ -12,6 +12,7 @@ import fcntl
 import getpass
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -113,7 +114,8 @@ def left(prefix: str) -> list[str]:
         *_named("sns", "list_topics", "Topics", "TopicArn"),
         *_all("sqs", "list_queues", "QueueUrls"),
     ]
-    return [each for each in found if prefix in each] + _keys(prefix)
+    # At the beginning of a name, also of one in an ARN, a URL or a path.
+    return [each for each in found if re.search(rf"(^|[:/]){re.escape(prefix)}", each)] + _keys(prefix)
 
 
 def _all(service: Any, operation: str, key: str, **arguments: Any) -> Iterator[Any]:
@@ -208,7 +210,8 @@ def clean(made: Stage, bucket: str) -> None:
     remove_probes(f"{prefix}probe-")
     terraform = Terraform(made, bucket)
     terraform.init()
-    terraform.plan(show=False)  # which takes what the state does not know into the state
+    typer.echo("Taking what the state does not know into it. Of this plan nothing is created:")
+    terraform.plan(show=False)
     if terraform.plan(destroy=True, show=False):
         terraform.apply()
     terraform.close()
@@ -325,7 +328,11 @@ def main(
             start_local_cloud(made)
         bucket = state_bucket.ensure(made, account)
         note = Note(made, bucket)
-        _clean_up_after(note.read(), note, made, bucket, take_over=take_over)
+        is_fresh = _clean_up_after(note.read(), note, made, bucket, take_over=take_over)
+        if made.is_local and not is_fresh:  # a cloud of the earlier run's code
+            made.local_cloud.down()
+            start_local_cloud(made)
+            state_bucket.ensure(made, account)
         note.write()
         try:
             code = _test(stage, made, account, claim, tests or [])
@@ -354,9 +361,10 @@ def _cases() -> int:
 
 def _clean_up_after(
     earlier: Mapping[str, str] | None, note: Note, made: Stage, bucket: str, *, take_over: bool
-) -> None:
+) -> bool:
+    """Destroy what an earlier run has left; returns whether there was none."""
     if earlier is None:
-        return
+        return True
     if not note.is_ours(earlier) and not take_over:
         raise UserError(
             f"{earlier['who']} started acceptance tests at {earlier['started']}, which have not ended. Wait for them, "
@@ -366,6 +374,7 @@ def _clean_up_after(
     clean(made, bucket)
     typer.echo("Nothing is left of it.")
     note.remove()
+    return False
 
 
 def _test(stage: str, made: Stage, account: str, claim: int, arguments: Sequence[str]) -> int:

@@ -287,7 +287,12 @@ def _clean(files: Sequence[Path], sources: Sequence[str], log: Path) -> int:
 def _pytest(arguments: Iterable[str], plugin: object) -> int:
     # The same examples every time; what fails is wanted to fail, so it is not made smaller.
     hypothesis.settings.register_profile(
-        "mutants", phases=[hypothesis.Phase.generate], derandomize=True, database=None, deadline=None
+        "mutants",
+        max_examples=int(os.environ["HISTORIES"]),
+        phases=[hypothesis.Phase.generate],
+        derandomize=True,
+        database=None,
+        deadline=None,
     )
     hypothesis.settings.load_profile("mutants")
     options = ["--exitfirst", "--assert=plain", "-p", "no:cacheprovider", "-k", "not (local and cloud)"]

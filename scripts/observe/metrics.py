@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
@@ -15,7 +15,6 @@ import typer
 from rich.console import Console
 
 from scripts.deployment import Deployed, deployed
-from scripts.observe.logs import Line
 from scripts.stage import LOCAL, StageName
 from scripts.timespan import since as parse_since
 
@@ -84,32 +83,6 @@ def from_cloudwatch(
                     if _is_plausible(metric["MetricName"], value):
                         found[metric["MetricName"]][function][int(at.timestamp())] = value
     return [Panel(name, series) for name, series in found.items()]
-
-
-def from_logs(logged: Iterable[Line], seconds: int) -> list[Panel]:
-    """The metrics embedded in log lines, added up as CloudWatch would: line by line, none is kept."""
-    found: dict[str, dict[str, Series]] = defaultdict(lambda: defaultdict(dict))
-    for line in logged:
-        for name, value in _embedded(line.message):
-            series, at = found[name][line.function], line.at // 1000 // seconds * seconds
-            if _statistic(name) == "Sum":
-                series[at] = series.get(at, 0) + value
-            else:
-                series[at] = max(series.get(at, value), value)
-    return [Panel(name, series) for name, series in found.items()]
-
-
-def _embedded(message: str) -> Iterator[tuple[str, float]]:
-    if '"_aws"' not in message:
-        return
-    try:
-        fields: dict[str, Any] = json.loads(message)
-        for each in fields["_aws"]["CloudWatchMetrics"]:
-            for metric in each["Metrics"]:
-                if _is_plausible(metric["Name"], fields[metric["Name"]]):
-                    yield metric["Name"], fields[metric["Name"]]
-    except (ValueError, KeyError, TypeError):
-        return  # a payload that somebody logged, and no metrics
 
 
 def _is_plausible(metric: str, value: float) -> bool:

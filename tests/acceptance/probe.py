@@ -134,6 +134,7 @@ class Probe:
     def _permit(self, effect: str, *actions: str) -> None:
         names = (
             "kinesis:*:*:stream/{}",
+            "kinesis:*:*:stream/{}/consumer/*",
             "dynamodb:*:*:table/{}*",
             "s3:::{}*",
             "sns:*:*:{}*",
@@ -183,9 +184,9 @@ class Probe:
 
     def create_mapping(self, source: str, **settings: Any) -> dict[str, Any]:
         """An event source mapping; what Lambda replies."""
-        settings = {"StartingPosition": "TRIM_HORIZON", **settings}
+        settings = {"FunctionName": self.name, "StartingPosition": "TRIM_HORIZON", **settings}
         return self._once_the_role_is_known(
-            lambda: self._lambda.create_event_source_mapping(FunctionName=self.name, EventSourceArn=source, **settings)
+            lambda: self._lambda.create_event_source_mapping(EventSourceArn=source, **settings)
         )
 
     def settled(self, uuid: str) -> dict[str, Any]:

@@ -88,6 +88,29 @@ def test_an_entry_of_another_version_stands(store: LedgerUnderTest, expected: st
     assert store.entry("1") == BOB
 
 
+def test_an_entry_of_an_empty_version_is_replaced(store: LedgerUnderTest) -> None:
+    store.ledger.commit(Transaction((Put("1", Entry("", "ann", Decimal(1)), None),), ()))
+
+    store.ledger.commit(Transaction((Put("1", BOB, ""),), ()))
+
+    assert store.entry("1") == BOB
+
+
+def test_a_score_of_zero_is_an_entry_and_no_tombstone(store: LedgerUnderTest) -> None:
+    zero = Entry("label#1", "ann", Decimal(0))
+
+    store.ledger.commit(Transaction((Put("1", zero, None),), (Add("ann", Decimal(0), 1),)))
+
+    assert store.entry("1") == zero
+    assert store.ledger.read(["1"]) == {"1": zero}
+
+
+def test_names_that_differ_in_case_are_two_users(store: LedgerUnderTest) -> None:
+    store.ledger.commit(Transaction((Put("1", ANN, None),), (Add("ann", Decimal(1), 1), Add("Ann", Decimal(2), 1))))
+
+    assert (store.total("ann"), store.total("Ann")) == ((Decimal(1), 1), (Decimal(2), 1))
+
+
 def test_an_entry_that_has_vanished_is_missed(store: LedgerUnderTest) -> None:
     with pytest.raises(OutdatedError) as outdated:
         store.ledger.commit(Transaction((Put("1", BOB, ANN.version),), ()))

@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -130,9 +131,24 @@ def test_a_write_that_meets_a_transaction_is_refused(deployment: Deployment, tab
             return str(error.response["Error"]["Code"])
         return ""
 
-    with ThreadPoolExecutor(8) as threads:
-        others = [threads.submit(transaction, cloud, table, "hot") for _ in range(60)]
-        seen = {write() for _ in range(60)}
+    stop = threading.Event()
+
+    def keep_writing() -> None:
+        while not stop.is_set():
+            transaction(cloud, table, "hot")
+
+    seen: set[str] = set()
+
+    def both() -> bool:
+        seen.add(write())
+        return seen >= {"", "TransactionConflictException"}
+
+    with ThreadPoolExecutor(2) as threads:
+        others = [threads.submit(keep_writing) for _ in range(2)]
+        try:
+            eventually(both, "a write that meets a transaction, and one that does not")
+        finally:
+            stop.set()
         for other in others:
             other.result()
 

@@ -90,7 +90,7 @@ class _LeanLoader(Loader):
         if (service_name, type_name) == ("dynamodb", "service-2"):
             write, read = (model["operations"][name] for name in ("TransactWriteItems", "BatchGetItem"))
             shapes = model["shapes"]
-            shapes[_OPAQUE] = {"type": "string"}
+            shapes[_OPAQUE] = {"type": "structure", "members": {}, "document": True}
             for shape, member in (
                 (write["input"]["shape"], "TransactItems"),
                 ("TransactionCanceledException", "CancellationReasons"),

@@ -17,7 +17,8 @@ def authorise_by_arn(iam_actions: Any, dynamodb_streams: Any) -> None:
     """Ask whether a request is allowed of the resource that AWS asks it of.
 
     For some, ministack asks it of `*`, so that a policy which names the resource would grant nothing: the reads of a
-    table's stream, the creation of a function, tags, log groups, alarms and dashboards.
+    table's stream and of a consumer of enhanced fan-out, the creation of a function, tags, log groups, alarms and
+    dashboards.
     """
     extract = iam_actions.extract_resource_arn
 
@@ -27,9 +28,13 @@ def authorise_by_arn(iam_actions: Any, dynamodb_streams: Any) -> None:
         if asked == "*" and service in ("monitoring", "sns"):
             return _named_by_query(query, region, account)
         target, _, operation = headers.get("x-amz-target", "").partition(".")
-        if (asked != "*" and not target.startswith("DynamoDBStreams_")) or not body.startswith(b"{"):
+        of_consumer = service == "kinesis" and b'"ConsumerARN"' in body
+        known = asked != "*" and not target.startswith("DynamoDBStreams_") and not of_consumer
+        if known or not body.startswith(b"{"):
             return asked
         parameters: dict[str, Any] = json.loads(body)
+        if of_consumer:
+            return str(parameters.get("ConsumerARN") or asked)
         if target.startswith("DynamoDBStreams_"):
             iterator: dict[str, Any] = dynamodb_streams._decode_iterator(parameters.get("ShardIterator", "")) or {}
             return str(parameters.get("StreamArn") or iterator.get("arn") or "*")

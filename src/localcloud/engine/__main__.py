@@ -25,8 +25,8 @@ from localcloud.engine.folder import FolderCheckpoints, Heartbeat, claim
 from localcloud.engine.ports import World
 from localcloud.engine.rights import FunctionRights
 from localcloud.engine.sources import source
-from localcloud.engine.status import LoggedStatus
-from localcloud.engine.supervisor import ITSELF, Engine
+from localcloud.engine.status import ITSELF, LoggedStatus
+from localcloud.engine.supervisor import Engine
 
 LOOK_SECONDS = 0.05
 

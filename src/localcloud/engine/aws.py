@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
 
 from localcloud.engine.clients import config
 from localcloud.engine.invocation_record import InvocationRecord
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
 T = TypeVar("T")
-# A response that the emulator's end cuts short is no BotoCoreError.
-FAULTS = (ClientError, BotoCoreError, ResponseParserError)
+# A response, or a subscription, that the emulator's end cuts short is no BotoCoreError.
+FAULTS = (ClientError, BotoCoreError, ResponseParserError, HTTPError)
 
 _LONGEST_INVOCATION = 15 * 60 + 30
 

@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Sequence
 
+ITSELF = "engine"
+"""Stands for the engine where a mapping's UUID would."""
 FUNCTION = "function"
 """How the places of problems of the function begin."""
 
@@ -59,11 +61,17 @@ class LoggedStatus:
     def last_results(self) -> dict[str, str]:
         """Return each mapping's LastProcessingResult: of its stream, else of its last invocation.
 
+        The engine's own problems are no mapping's.
+
         "No records processed" and "OK" are recorded (LocalStack's test_kinesis_empty_provided), "PROBLEM: Function call
         failed" is in the guide (https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html). How AWS words a
         problem of the stream is not documented: here it is the error.
         """
-        return {mapping: self._last_result(mapping, problems) for mapping, problems in self._problems.items()}
+        return {
+            mapping: self._last_result(mapping, problems)
+            for mapping, problems in self._problems.items()
+            if mapping != ITSELF
+        }
 
     def _last_result(self, mapping: str, problems: dict[str, str]) -> str:
         elsewhere = [what for where, what in problems.items() if not where.startswith(FUNCTION)]

@@ -5,9 +5,8 @@ import asyncio
 from localcloud.engine.mapping import Mapping, MappingError, is_stream, parse
 from localcloud.engine.ports import SourceError, World
 from localcloud.engine.runner import MappingRunner
+from localcloud.engine.status import ITSELF
 from localcloud.engine.tasks import end
-
-ITSELF = "engine"
 
 
 class Engine:

@@ -11,7 +11,7 @@ resource "aws_lambda_event_source_mapping" "this" {
   parallelization_factor             = var.mapping.parallelization_factor
 
   # One bad record costs neither its neighbours nor the shard: the function names it, Lambda cuts the batch
-  # there, and what keeps failing ends in the failure store with its payload.
+  # there, and what keeps failing ends in the on-failure bucket with its payload.
   function_response_types        = ["ReportBatchItemFailures"]
   bisect_batch_on_function_error = true
   maximum_retry_attempts         = var.mapping.maximum_retry_attempts

@@ -56,7 +56,7 @@ resource "aws_iam_role_policy" "grant" {
 }
 
 resource "aws_lambda_function" "this" {
-  #checkov:skip=CKV_AWS_116: A dead-letter queue gets asynchronous invocations. A mapping's are synchronous, and have the failure store.
+  #checkov:skip=CKV_AWS_116: A dead-letter queue gets asynchronous invocations. A mapping's are synchronous, and have the on-failure bucket.
   #checkov:skip=CKV_AWS_117: The functions call AWS's own APIs alone, over TLS; a VPC would add endpoints to pay for, and hide nothing.
   #checkov:skip=CKV_AWS_115: reserved_concurrency is the stage's choice; without it, shards and parallelization_factor bound how many run.
   #checkov:skip=CKV_AWS_272: Who may change the code is limited by IAM; a signature from the same pipeline would say no more.

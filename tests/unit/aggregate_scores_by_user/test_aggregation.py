@@ -291,6 +291,18 @@ def test_a_missing_grant_fails_the_batch_at_once_and_parks_nothing(
     assert "AccessDeniedException" in function.log.getvalue()
 
 
+def test_every_reason_for_what_is_not_done_is_logged(function: Function, ledger: InMemoryLedger) -> None:
+    def refuse(transaction: Transaction) -> None:
+        raise RefusedError(f"no {transaction.adds[0].username}")
+
+    ledger.before = refuse
+
+    function.invoke([insert(number, number, "ann" if number % 2 else "bob", "1") for number in range(1, 199)])
+
+    error = json.loads(function.log.getvalue().splitlines()[0])
+    assert (error["level"], error["reasons"]) == ("ERROR", ["no ann", "no bob"])
+
+
 def test_no_transaction_of_a_user_begins_after_one_that_was_given_up(
     function: Function, ledger: InMemoryLedger
 ) -> None:
@@ -604,6 +616,16 @@ def test_a_read_that_is_throttled_is_waited_out(function: Function, ledger: InMe
 
     assert ledger.totals == {"ann": (Decimal(1), 1)}
     assert len(function.pauses) == 1
+
+
+@pytest.mark.parametrize(("changes", "reads"), [(100, 1), (101, 2)])
+def test_a_hundred_entries_take_one_read(changes: int, reads: int, function: Function, ledger: InMemoryLedger) -> None:
+    made: list[None] = []
+    ledger.before_read = lambda: made.append(None)
+
+    assert function.invoke([modify(number, number, "ann", "1") for number in range(1, changes + 1)]) == DONE
+
+    assert len(made) == reads
 
 
 def test_a_record_nested_too_deeply_to_park_is_reported(function: Function, ledger: InMemoryLedger) -> None:

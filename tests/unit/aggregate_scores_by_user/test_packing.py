@@ -51,6 +51,18 @@ def test_a_task_alone_shares_nothing_but_its_users_lane() -> None:
     assert [sizes(stage) for stage in pack(tasks)] == [[[2, 2]], [[3]]]
 
 
+def moved(old: str, new: str, times: int) -> list[Task]:
+    changes = [parse(modify(i, i + 1, new, "1"), i, TABLE_ARN) for i in range(times)]
+    return [plan(change, Entry("", old, change.score)) for change in changes]
+
+
+def test_a_bin_is_full_when_its_items_and_all_its_users_are_a_hundred() -> None:
+    assert [sizes(stage) for stage in pack([*moved("ann", "bob", 98), *inserts(["cid"])])] == [[[100]], [[2]]]
+    assert [sizes(stage) for stage in pack([*moved("a", "b", 33), *moved("a", "c", 33), *moved("b", "c", 31)])] == [
+        [[100]]
+    ]
+
+
 def test_a_task_alone_keeps_no_others_from_sharing() -> None:
     tasks = inserts(["bob"] * 30 + ["ann"] + ["cid"] * 30)
     tasks[30] = tasks[30]._replace(is_alone=True)

@@ -36,3 +36,33 @@ def test_results_name_every_problem() -> None:
     status.well("v", "stream")
 
     assert status.results() == {"u": "PROBLEM: stream: gone; PROBLEM: function: throttled", "v": "OK"}
+
+
+def test_the_last_result_is_that_of_the_stream_or_of_the_last_invocation() -> None:
+    status = LoggedStatus()
+    seen = []
+
+    def look() -> None:
+        seen.append(status.last_results().get("u"))
+
+    look()
+    status.well("u", "configuration")
+    look()
+    status.invoked("u", failed=True)
+    status.problem("u", "function for shard 1", "function failed: Unhandled")
+    look()
+    status.problem("u", "shard 1", "AccessDenied")
+    look()
+    status.well("u", "shard 1")
+    status.invoked("u", failed=False)
+    status.well("engine", "mappings")
+    look()
+
+    assert seen == [
+        None,
+        "No records processed",
+        "PROBLEM: Function call failed",
+        "PROBLEM: AccessDenied",
+        "OK",
+    ]
+    assert status.last_results().keys() == {"u"}

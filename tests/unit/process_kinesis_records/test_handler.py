@@ -102,6 +102,12 @@ def test_every_line_is_json_in_lambdas_own_format_even_when_the_payload_has_line
     assert set(first) == {"timestamp", "level", "message", "requestId"}
 
 
+def test_a_long_payload_is_logged_whole(context: LambdaContext, capsys: pytest.CaptureFixture[str]) -> None:
+    handler(payloads("x" * 100_000), context)
+
+    assert logged(capsys)[0]["message"] == "Decoded payload: " + "x" * 100_000
+
+
 def test_an_empty_payload_is_an_empty_text(context: LambdaContext, capsys: pytest.CaptureFixture[str]) -> None:
     handler(event_of(""), context)
 
@@ -255,6 +261,7 @@ def test_score_events_reach_the_table_and_wrong_ones_the_bucket(
         "Failed": 0,
     }
     (published,) = lines[-1]["_aws"]["CloudWatchMetrics"]
+    assert {metric["Unit"] for metric in published["Metrics"]} == {"Count"}
     assert (published["Namespace"], published["Dimensions"]) == ("GameScores", [["FunctionName"]])
 
 
@@ -277,8 +284,11 @@ def test_the_first_record_that_is_not_stored_is_reported_and_all_are_logged(
     response = handler(payloads("hello", '{"RecordID": 7, "Username": "jane", "Score": 1}', "bye"), context)
 
     assert response == {"batchItemFailures": [{"itemIdentifier": "1"}]}
-    messages = [line["message"] for line in logged(capsys)]
-    assert messages[2:] == ["Decoded payload: bye", "Stopped at record 2 of 3", "Successfully processed 1 records."]
+    lines = logged(capsys)[2:]
+    messages = [line["message"] for line in lines]
+    assert messages == ["Decoded payload: bye", "Stopped at record 2 of 3", "Successfully processed 1 records."]
+    (reason,) = lines[1]["reasons"]
+    assert reason.startswith("ResourceNotFoundException: ")
 
 
 def test_what_is_not_configured_is_told_after_the_payloads_are_logged(

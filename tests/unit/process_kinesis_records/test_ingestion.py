@@ -248,6 +248,9 @@ def test_an_event_that_dynamodb_can_never_store_is_parked_and_the_one_before_it_
 
     assert (batch.stored(7), batch.stored(8)) == (("jane", 2), ("jane", 1))
     assert sorted(key.rpartition(":")[2] for key in batch.parking.documents) == ["3.json", "4.json"]
+    assert {json.loads(document)["reason"] for document in batch.parking.documents.values()} == {
+        "DynamoDB refuses the item: ValidationException"
+    }
     assert (outcome.stored, outcome.folded, outcome.parked, outcome.unfinished) == (2, 1, 2, set())
 
 

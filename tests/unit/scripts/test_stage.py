@@ -1,13 +1,14 @@
 """Which stage a command works on, and how it gets there."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from scripts.cli import UserError
-from scripts.stage import resolve, stages
+from scripts.stage import STAGES, TERRAFORM, resolve, stages
 
 
 def test_the_local_stage_needs_nothing_from_the_environment(tmp_path: Path) -> None:
@@ -70,3 +71,10 @@ def test_a_wrong_setting_is_refused_with_the_way_to_mend_it(
 ) -> None:
     with pytest.raises(UserError, match=message):
         resolve(name, {"LOCAL_DIR": str(tmp_path), **ambient})
+
+
+@pytest.mark.parametrize("file", sorted(STAGES.glob("*.tfvars")), ids=lambda file: file.stem)
+def test_a_stage_sets_no_variable_that_there_is_not(file: Path) -> None:
+    declared = set(re.findall(r'^variable "(\w+)"', (TERRAFORM / "variables.tf").read_text(), re.MULTILINE))
+
+    assert set(re.findall(r"^(\w+) *=", file.read_text(), re.MULTILINE)) <= declared, "Terraform would only warn"

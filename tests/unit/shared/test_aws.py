@@ -498,6 +498,16 @@ def test_a_shape_of_another_name_is_found(
     assert warnings(capsys) == []
 
 
+def test_a_model_that_looks_for_no_account_numbers_is_taken_as_well(
+    doctored: Callable[[Mapping[str, Change]], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    doctored({"service-2": lambda model: model["operations"]["TransactWriteItems"].pop("operationContextParams", None)})
+
+    aws.client("dynamodb", 1)
+
+    assert warnings(capsys) == []
+
+
 def test_both_clients_have_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     lean = aws.client("dynamodb", 7)
     monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", "true")

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,31 @@ def test_what_is_not_there_or_not_ready_is_left_to_the_plan(monkeypatch: pytest.
     assert recovering.ran == []
     with pytest.raises(UserError, match=STREAM):
         refuse_losses(recovering.terraform.changes())
+
+
+UNDECLARED = """\
+No changes. Your infrastructure matches the configuration.
+
+Warning: Value for undeclared variable
+
+The root module does not declare a variable named "process_kinesis_records" but a
+value was found in file "prod.tfvars". If you meant to use this value, add a
+"variable" block to the configuration.
+"""
+
+
+def test_a_setting_that_no_variable_has_is_refused_rather_than_ignored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terraform = Terraform(resolve("prod", {"AWS_REGION": "us-east-1", "LOCAL_DIR": str(tmp_path)}), "bucket")
+    (tmp_path / "terraform" / "prod").mkdir(parents=True)
+    monkeypatch.setattr(terraform, "_captured", lambda *_: (0, UNDECLARED))
+
+    with (
+        closing(terraform),
+        pytest.raises(UserError, match="sets process_kinesis_records, which is no variable"),
+    ):
+        terraform.plan()
 
 
 def test_a_deploy_that_would_reserve_more_than_the_account_has_is_refused(account_settings: Stubber) -> None:

@@ -1,7 +1,6 @@
 """What an acceptance run deploys, says before, refuses, and finds again after an interruption."""
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -83,7 +82,8 @@ def test_a_run_says_first_where_it_works_and_what_that_makes_and_costs(tmp_path:
 
 
 def test_without_an_answer_nothing_is_started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(os, "environ", {**os.environ, "LOCAL_DIR": str(tmp_path)})
+    monkeypatch.setenv("LOCAL_DIR", str(tmp_path))
+    monkeypatch.setattr(Stage, "activate", lambda _: None)
 
     with pytest.raises(UserError, match=r"Nothing was changed\. To go on unasked: CONFIRM=local"):
         acceptance.main("local", confirm="yes")
@@ -93,7 +93,7 @@ def test_without_an_answer_nothing_is_started(monkeypatch: pytest.MonkeyPatch, t
 
 @pytest.mark.usefixtures("aws")
 def test_what_is_left_is_found_by_its_prefix_and_the_stage_beside_it_is_not() -> None:
-    for prefix in ("dev-", "dev-test-"):
+    for prefix in ("dev-", "dev-test-", "other-dev-test-"):
         boto3.client("kinesis").create_stream(StreamName=f"{prefix}Demo-Stream", ShardCount=1)
         boto3.client("logs").create_log_group(logGroupName=f"/aws/lambda/{prefix}ProcessKinesisRecords")
         boto3.client("s3").create_bucket(Bucket=f"{prefix}game-score-failures")

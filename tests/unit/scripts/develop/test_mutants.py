@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from scripts.develop.mutant_runs import CleanRun, Verdict, replace
-from scripts.develop.mutants import Equivalents, Results, sampled
+from scripts.develop.mutants import Config, Equivalents, Results, sampled
 from scripts.develop.mutation import Mutant, by_hand, mutants
+from scripts.stage import ROOT
 
 FILE = Path("src/handlers/some.py")
 
@@ -100,6 +101,13 @@ def test_a_mutant_by_hand_has_one_place() -> None:
     for wrong in "c = 2", " = ":
         with pytest.raises(ValueError, match="not once"):
             by_hand(FILE, "a = 1\nb = 2\n", "b", wrong, "")
+
+
+def test_every_mutant_written_by_hand_fits_the_code_as_it_is() -> None:
+    for entry in Config.read().by_hand:
+        file = ROOT / entry["file"]
+
+        compile(by_hand(file, file.read_text(), entry["lost"], entry["text"], entry["instead"]).source, file, "exec")
 
 
 def mutant(line: int = 2, now: str = "b", file: Path = FILE) -> Mutant:

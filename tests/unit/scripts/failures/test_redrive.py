@@ -4,7 +4,7 @@ import io
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -273,6 +273,14 @@ def test_an_object_without_records_is_skipped(store: Store) -> None:
     assert json.loads(as_document(store.failure()))["records"] == 0
 
 
+def test_an_object_without_records_keeps_no_other_from_being_replayed(store: Store) -> None:
+    empty = "parked/" + FUNCTION + "/2026-11-23/event-0.json"
+    store.put(empty, json.dumps({"function": FUNCTION, "payload": {"Records": []}}))
+    store.park(1)
+
+    assert [verdict for verdict, _ in verdicts(store.redrive(succeed))] == [Verdict.SKIPPED, Verdict.REDRIVEN]
+
+
 def test_failures_can_be_narrowed_to_a_time_and_a_function(store: Store) -> None:
     store.park(1)
     now = datetime.now(UTC)
@@ -289,6 +297,8 @@ def test_a_parked_object_that_cannot_be_read_belongs_to_the_function_of_its_key(
     store.put(f"parked/{FUNCTION}/2026-11-23/event.json", "?")
 
     assert [each.function for each in store.bucket.failures(function=FUNCTION)] == [FUNCTION]
+    store.put(KEY, "?")
+    assert [each.function for each in store.bucket.failures()] == [FUNCTION, ""], "the key of a batch says nothing"
 
 
 def test_a_batch_failed_when_lambda_discarded_it_not_when_the_object_was_written(store: Store) -> None:
@@ -447,11 +457,24 @@ def test_each_record_is_replayed_through_its_own_function_in_its_batches(store: 
     ]
 
 
+def test_every_reason_is_kept(store: Store) -> None:
+    store.discard(1, 2, 3)
+
+    def crash(records: Sequence[Record]) -> Answer:
+        numbers = [each["dynamodb"]["SequenceNumber"] for each in records]
+        return Answer(None, f"Error: {numbers[0]}") if numbers != ["2"] else Answer(1)
+
+    assert verdicts(store.redrive(crash)) == [(Verdict.FAILING, "Error: 1; Error: 3")]
+
+
 def test_no_more_objects_than_fill_a_batch_are_held_at_once(store: Store) -> None:
     for number in range(1, 6):
         store.park(number)
 
-    assert [len(group) for group in groups(store.failures(), 2)] == [2, 2, 1]
+    failures = store.failures()
+
+    assert [len(group) for group in groups(failures, 2)] == [2, 2, 1]
+    assert [len(group) for group in groups([replace(each, records=()) for each in failures], 2)] == [5]
 
 
 def test_a_function_is_invoked_by_its_alias_and_waited_for_as_long_as_it_may_take(
@@ -623,6 +646,7 @@ def test_a_response_means_to_a_redrive_what_it_means_to_a_mapping(case: Case, se
         (b'{"errorType": "KeyError", "errorMessage": "x"}', "Unhandled", Answer(None, "KeyError: x")),
         (b"Killed", "Unhandled", Answer(None, "Unhandled: ")),
         (b"null", "Unhandled", Answer(None, "Unhandled: ")),
+        (b"[" * 100_000, "Unhandled", Answer(None, "Unhandled: ")),
     ],
 )
 def test_a_reason_says_what_the_function_answered(payload: bytes, error: str | None, answer: Answer) -> None:

@@ -1,6 +1,5 @@
 """What the functions' metrics are, wherever they are kept."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,18 +7,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from handlers.shared.metrics import embedded_metrics
-from scripts.observe.logs import Line
-from scripts.observe.metrics import Panel, chart, from_cloudwatch, from_logs, period, picture
+from scripts.observe.metrics import Panel, chart, from_cloudwatch, period, picture
 
 START = datetime(2026, 11, 23, 10, tzinfo=UTC)
 AT = int(START.timestamp())
-
-
-def line(function: str, seconds: int, **values: float) -> Line:
-    units = {name: (value, "Milliseconds" if name == "Latency" else "Count") for name, value in values.items()}
-    message = json.dumps({"message": "done", **embedded_metrics("GameScores", function, 0, units)})
-    return Line((AT + seconds) * 1000, function, "s", message)
 
 
 @pytest.mark.parametrize(
@@ -35,29 +26,31 @@ def test_a_span_has_some_sixty_points_of_whole_minutes(span: timedelta, seconds:
     assert period(span) == seconds
 
 
-def test_metrics_in_log_lines_are_added_up_by_function_and_period() -> None:
-    found = from_logs(
-        [
-            line("A", 0, Records=3, Latency=20),
-            line("A", 59, Records=4, Latency=10),
-            line("B", 60, Records=5),
-            Line(AT * 1000, "A", "s", "START RequestId: 1"),
-            Line(AT * 1000, "A", "s", '{"message": "Decoded payload: \\"_aws\\""}'),
-            Line(AT * 1000, "A", "s", '"_aws"'),
-        ],
-        60,
-    )
-
-    assert {panel.metric: panel.series for panel in found} == {
-        "Records": {"A": {AT: 7}, "B": {AT + 60: 5}},
-        "Latency": {"A": {AT: 20}},
-    }
-
-
 def test_the_latency_of_a_test_event_from_years_ago_is_not_drawn() -> None:
-    found = from_logs([line("A", 0, Latency=360_058_968_820), line("A", 0, Latency=5)], 60)
+    with mock_aws():
+        cloudwatch = boto3.client("cloudwatch")
+        for minutes, value in ((0, 360_058_968_820), (1, 5)):
+            cloudwatch.put_metric_data(
+                Namespace="GameScores",
+                MetricData=[
+                    {
+                        "MetricName": "Latency",
+                        "Dimensions": [{"Name": "FunctionName", "Value": "A"}],
+                        "Timestamp": START + timedelta(minutes=minutes),
+                        "Value": value,
+                    }
+                ],
+            )
 
-    assert [panel.series for panel in found] == [{"A": {AT: 5}}]
+        found = from_cloudwatch(
+            cloudwatch,
+            cloudwatch.list_metrics(Namespace="GameScores")["Metrics"],  # type: ignore[arg-type]
+            START,
+            START + timedelta(minutes=5),
+            60,
+        )
+
+    assert [panel.series for panel in found] == [{"A": {AT + 60: 5}}]
 
 
 def test_metrics_of_cloudwatch_are_read_by_function() -> None:

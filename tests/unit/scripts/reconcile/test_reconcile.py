@@ -137,6 +137,10 @@ def test_each_cause_is_told_and_repaired(fix: bool) -> None:
     }
     assert (world.verdict.in_drift, world.verdict.left) == (5, 0 if fix else 5)
     if fix:
+        assert {id_: entry.version for id_, entry in world.ledger.entries.items() if id_ in ("1", "9")} == {
+            "1": f"{LABEL}#{ZEROS}",
+            "9": f"{LABEL}#{ZEROS}",
+        }
         assert {user: total for user, total in world.ledger.totals.items() if total[1]} == world.source.sums()
 
 
@@ -274,6 +278,22 @@ def test_a_damaged_entry_is_a_finding_of_the_user_whom_it_names_and_of_the_recor
     ]
 
 
+def test_an_entry_that_is_mended_at_the_second_attempt_is_repaired() -> None:
+    world = World()
+    world.damage_entry("1", {"Version": None})
+    conflicts = iter([RetryableError("TransactionConflictException")])
+
+    def conflict() -> None:
+        for error in conflicts:
+            raise error
+
+    world.tables.before = conflict
+    hasty = replace(world.reconciliation(), patience=lambda: Patience(lambda: 1e-9, lambda _: None, lambda: 1.0))
+
+    assert hasty.run(fix=True).judgement is Judgement.EXACT
+    assert "Not mended yet: TransactionConflictException" in world.lines
+
+
 class LastFirst:
     """Workers who begin with the last item."""
 
@@ -300,18 +320,25 @@ def test_totals_are_read_before_and_after_the_entries_that_they_are_measured_by(
     assert scanned == ["before", "recount", "after"]
 
 
-def test_an_interrupted_scan_goes_on_where_it_was(tmp_path: Path) -> None:
-    world = World(tmp_path / "snapshot")
-    world.ledger.totals["bob"] = Decimal(20), 2
+@pytest.mark.parametrize("at", [2, 5, 7])
+def test_an_interrupted_scan_goes_on_where_it_was(tmp_path: Path, at: int) -> None:
+    def drifted(file: Path) -> World:
+        world = World(file)
+        for record_id in 4, 5, 6, 7:
+            world.put(record_id, "ann", "1")
+        world.count()
+        world.ledger.totals["bob"] = Decimal(20), 2
+        return world
+
+    world = drifted(tmp_path / "snapshot")
     world.reconcile()
     scans = world.tables.scans
     world.tables.scans = 0
-    interrupted = World(tmp_path / "other")
-    interrupted.ledger.totals["bob"] = Decimal(20), 2
+    interrupted = drifted(tmp_path / "other")
     scan = interrupted.tables.scan
 
     def interrupt(table: Table, segment: int, start: Item | None, /) -> Page:
-        if interrupted.tables.scans == 2:
+        if interrupted.tables.scans == at:
             raise KeyboardInterrupt
         return scan(table, segment, start)
 
@@ -572,6 +599,8 @@ def test_a_correction_that_conflicts_or_loses_its_answer_is_repeated_and_counts_
     assert [each.repaired for each in world.reconcile(fix=True)] == [True]
     assert world.verdict.judgement is Judgement.EXACT
     assert world.counted() == world.source.sums()
+    if failures == 1:
+        assert world.pauses == 1, "a correction is recognised when it is repeated, and not measured once more"
 
 
 def test_a_correction_whose_answer_was_lost_is_not_repeated_over_a_later_change() -> None:
