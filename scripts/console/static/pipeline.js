@@ -83,7 +83,9 @@ function drawSpark(where, points, period) {
   const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
   path.setAttribute("d", points.map(([at, value], index) => {
     const x = ((at - first) / span) * WIDTH, y = HEIGHT - 1 - (value / most) * (HEIGHT - 2);
-    return `${index ? "L" : "M"}${x.toFixed(1)},${y.toFixed(1)}`;
+    // Where nothing was seen there is a gap.
+    const joined = index && at - points[index - 1][0] <= period * 1.5;
+    return joined ? `L${x.toFixed(1)},${y.toFixed(1)}` : `M${x.toFixed(1)},${y.toFixed(1)}h.5`;
   }).join(""));
   svg.append(path);
   where.append(svg);

@@ -72,7 +72,7 @@ def test_a_record_is_added_and_deleted_with_the_keyboard_alone(system: System, c
     def focus(selector: str, back: bool = False) -> None:
         """Tab on until this is focused, as somebody would who sees where they are."""
         target = page.locator(selector)
-        for _ in range(80):
+        for _ in range(200):  # a row of the table has three stops
             if target.evaluate("element => element === document.activeElement"):
                 outline = target.evaluate("element => getComputedStyle(element).outlineStyle")
                 assert outline != "none", f"{selector} does not show that it is focused"

@@ -245,6 +245,7 @@ def test_a_service_worker_that_an_impostor_left_behind_is_gone_after_a_visit(sys
         def shows_the_console() -> bool:
             page.goto("about:blank")  # another fragment alone loads nothing
             page.goto(f"{url}{CODE}{session.code}")
+            page.wait_for_timeout(3000)  # a browser asks for a worker's script again when the visit has come to rest
             return page.locator("#verdict").count() == 1
 
         eventually(shows_the_console, what="the console's own page")

@@ -25,6 +25,7 @@ class BusyStream:
 
     def __init__(self, records: int, spread: timedelta) -> None:
         self._count, self._spread = records, spread
+        self._now = datetime.now(UTC)
         self.reads = 0
 
     def get_paginator(self, _: str) -> "BusyStream":
@@ -34,7 +35,7 @@ class BusyStream:
         return [{"Shards": [{"ShardId": "shardId-0", "SequenceNumberRange": {}}]}]
 
     def _at(self, number: int) -> datetime:
-        return NOW - self._spread * (1 - (number + 1) / self._count)
+        return self._now - self._spread * (1 - (number + 1) / self._count)
 
     def get_shard_iterator(self, *, Timestamp: datetime, **_: Any) -> dict[str, str]:  # noqa: N803 as boto3 names it
         first = next((n for n in range(self._count) if self._at(n) >= Timestamp), self._count)
@@ -44,7 +45,7 @@ class BusyStream:
         self.reads += 1
         first = int(ShardIterator)
         end = min(first + min(Limit, 5000), self._count)
-        behind = (NOW - self._at(end)).total_seconds() * 1000 if end < self._count else 0
+        behind = (self._now - self._at(end)).total_seconds() * 1000 if end < self._count else 0
         return {
             "Records": [
                 {
