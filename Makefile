@@ -131,7 +131,7 @@ cloud-down: $(VENV) ## Stop the local cloud, with everything in it
 ##@ Change it
 .PHONY: test test-unit test-terraform test-integration acceptance histories soak botocore-range mutants mutants-quick bench bench-quick docs check format package hooks lock clean
 # Several processes, each with local clouds of its own, since most of the suite waits for Terraform: tests/scheduling.py.
-test: $(DEV) terraform-ready package test-terraform ## Run all tests
+test: $(DEV) terraform-ready package ## Run all tests
 	@.venv/bin/pytest -n 4 --no-loadscope-reorder $(ARGS)
 
 test-unit: $(DEV) ## Run the tests that need neither network nor Terraform

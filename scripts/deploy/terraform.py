@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -292,30 +291,33 @@ class Terraform:
     def _forget_stale_lock(self) -> None:
         """Remove the lock that a killed command left in the local state, which is this folder's alone.
 
-        Every Terraform that this process starts inherits the claim on the folder, so the claim outlives a command
-        that was killed for as long as its Terraform is still at work. That is waited for.
+        A command claims the folder for as long as it lives, and notes which Terraform works for it. A Terraform that
+        outlives its command is waited for, a provider that outlives its Terraform is not.
         """
         claim = (self._data_dir / "deploy.lock").open("a+")
-        deadline, told = time.monotonic() + _SURVIVOR_SECONDS, False
-        while True:
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            claim.close()
+            return  # somebody is deploying: Terraform will say who
+        claim.seek(0)
+        survivor = _process(claim.read())
+        if survivor is not None:
+            typer.echo("Waiting for Terraform, which is still at work for a command that was killed.")
             try:
-                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                claim.seek(0)
-                holder = claim.read().strip()
-                if (holder.isdecimal() and psutil.pid_exists(int(holder))) or time.monotonic() > deadline:
-                    claim.close()
-                    return  # somebody is deploying: Terraform will say who
-            if not told:
-                typer.echo("Waiting for Terraform, which is still at work for a command that was killed.")
-                told = True
-            time.sleep(0.5)
-        claim.truncate(0)
-        claim.write(str(os.getpid()))
-        claim.flush()
+                survivor.wait(_SURVIVOR_SECONDS)
+            except psutil.TimeoutExpired:
+                claim.close()
+                return
         self._claim = claim
         boto3.client("s3").delete_object(Bucket=self._bucket, Key=f"{self._root.state_key}.tflock")
+
+    def _note(self, terraform: "subprocess.Popen[bytes]") -> None:
+        """Note which Terraform works for this command, for the next command in case that this one is killed."""
+        if self._claim is not None:
+            self._claim.truncate(0)
+            self._claim.write(f"{terraform.pid} {psutil.Process(terraform.pid).create_time()}")
+            self._claim.flush()
 
     def _captured(self, *arguments: str, stderr: bool = True) -> tuple[int, str]:
         with tempfile.TemporaryFile("w+") as output:
@@ -335,9 +337,20 @@ class Terraform:
                 stdout=stdout,
                 stderr=stderr,
                 process_group=0,
-                pass_fds=[self._claim.fileno()] if self._claim else [],
             )
+            self._note(interrupts.process)
             return interrupts.wait()
+
+
+def _process(note: str) -> psutil.Process | None:
+    """Return the running process that `_note` noted, None when it has ended; process ids are used again."""
+    try:
+        pid, created = note.split()
+        process = psutil.Process(int(pid))
+        is_running = process.create_time() == float(created) and process.status() != psutil.STATUS_ZOMBIE
+    except (ValueError, psutil.NoSuchProcess):
+        return None
+    return process if is_running else None
 
 
 class OneInterrupt:

@@ -62,7 +62,11 @@ def proxy(system: System, folder: Path, rules: Sequence[Rule]) -> Iterator[str]:
         yield url
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()  # it waits for requests that it still delays
+            process.wait()
 
 
 def fired(proxy: str) -> set[str]:

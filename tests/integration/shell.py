@@ -19,7 +19,11 @@ class Shell:
 
     def start(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
         """Start make in a process group of its own, as a terminal does."""
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE", "MFLAGS"))}
+        clean = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AWS_", "MAKE", "MFLAGS", "STAGES_DIR"))
+        }
         return subprocess.Popen(
             ["make", *arguments],
             cwd=self.clone,

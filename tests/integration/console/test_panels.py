@@ -411,7 +411,9 @@ def test_reconcile_shows_its_verdict_and_the_drift_that_it_repairs(
         page.get_by_role("button", name="Repair").click()
         answer(page, "Repair")
         expect(verdict).to_have_text(re.compile(r"As of .*(No drift|in drift)"), timeout=60_000)
+        repaired = verdict.inner_text()
         page.get_by_role("button", name="Check", exact=True).click()
+        expect(verdict).not_to_have_text(repaired)
         expect(verdict).to_contain_text("No drift: every total is the sum over its records.", timeout=60_000)
         table(system, TOTALS).update_item(
             Key={"Username": "console drift"},
