@@ -129,10 +129,13 @@ cloud-down: $(VENV) ## Stop the local cloud, with everything in it
 	@$(RUN) scripts cloud down
 
 ##@ Change it
-.PHONY: test test-unit test-terraform test-integration acceptance histories soak botocore-range mutants mutants-quick bench bench-quick docs check format package hooks lock clean
+.PHONY: test slowest test-unit test-terraform test-integration acceptance histories soak botocore-range mutants mutants-quick bench bench-quick docs check format package hooks lock clean
 # Several processes, each with local clouds of its own, since most of the suite waits for Terraform: tests/scheduling.py.
 test: $(DEV) terraform-ready package ## Run all tests
-	@.venv/bin/pytest -n 4 --no-loadscope-reorder $(ARGS)
+	@.venv/bin/pytest -n 4 --no-loadscope-reorder --junitxml=.local/tests.xml $(ARGS)
+
+slowest: $(DEV) ## Write the slowest tests of the last make test into CONTRIBUTING.md
+	@$(RUN) scripts slowest
 
 test-unit: $(DEV) ## Run the tests that need neither network nor Terraform
 	@.venv/bin/pytest tests/unit $(ARGS)

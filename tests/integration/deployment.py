@@ -172,7 +172,11 @@ class System:
     def command(self, name: str, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
         """Run a command of scripts/ on this system, as make does, to its end."""
         with self.start(name, *arguments) as process:
-            output, errors = process.communicate(stdin, timeout=waiting.patience().command)
+            try:
+                output, errors = process.communicate(stdin, timeout=waiting.patience().command)
+            except subprocess.TimeoutExpired:
+                process.kill()  # leaving the block waits for its end
+                raise
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
     def start(self, name: str, *arguments: str) -> "subprocess.Popen[str]":

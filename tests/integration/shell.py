@@ -1,6 +1,7 @@
 """The commands, as a user types them: make in a terminal."""
 
 import os
+import signal
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,5 +39,14 @@ class Shell:
     def make(self, *arguments: str, **environment: str) -> tuple[int, str]:
         """The exit code of make, and all that it printed."""
         with self.start(*arguments, **environment) as process:
-            output, _ = process.communicate(timeout=300)
+            output = output_of(process)
         return process.returncode, output
+
+
+def output_of(process: "subprocess.Popen[str]", seconds: float = 300) -> str:
+    """Return all that make prints. It is killed at the deadline, which would otherwise wait for ever to fail."""
+    try:
+        return process.communicate(timeout=seconds)[0]
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise

@@ -16,7 +16,7 @@ import pytest
 from scripts.deploy.smoke import RECORD_ID, USERNAME
 from scripts.stage import ROOT
 from tests.integration.deployment import System
-from tests.integration.shell import Shell
+from tests.integration.shell import Shell, output_of
 from tests.waiting import eventually
 
 FUNCTION = "prod-ProcessKinesisRecords"
@@ -31,7 +31,7 @@ class Prod(Shell):
     def prod(self, *arguments: str) -> tuple[int, str]:
         """The exit code of make, and all that it printed."""
         with self.start_prod(*arguments) as process:
-            output, _ = process.communicate(timeout=300)
+            output = output_of(process)
         return process.returncode, output
 
     def start_prod(self, *arguments: str) -> "subprocess.Popen[str]":
