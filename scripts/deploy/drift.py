@@ -9,10 +9,11 @@ from scripts.deploy.deploy import look
 from scripts.stage import LOCAL, StageName, resolve
 
 _DRIFT = 2
+_CODE = "code_sha256"
 
 
 def main(stage: StageName = LOCAL) -> None:
-    """Find what was changed behind Terraform's back and a deploy would change back; exit code 2 when there is some.
+    """Find settings that a deploy would change back, and code, that were changed by hand; exit code 2 when there are some.
 
     What is in the code but not deployed yet is no drift: `make plan` shows it. Nothing is written.
     """
@@ -22,8 +23,13 @@ def main(stage: StageName = LOCAL) -> None:
     if not found:
         typer.echo("No drift: nothing that is deployed was changed by hand.")
         return
-    typer.echo("Changed by hand, and a deploy would change it back:")
+    typer.echo("Changed by hand:")
     for each in found:
         typer.echo(f"  {each}")
     typer.echo(f"Put it into the code, or take it back: make deploy STAGE={target.name}")
+    if any(_CODE in each for each in found):
+        typer.echo(
+            f"Terraform uploads a function's code only when its package has changed. To run an earlier version meanwhile: "
+            f"make rollback STAGE={target.name} FUNCTION=<name>"
+        )
     sys.exit(_DRIFT)

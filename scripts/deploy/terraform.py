@@ -30,6 +30,8 @@ _NO_CHANGES, _FAILED, _CHANGES = 0, 1, 2  # terraform plan -detailed-exitcode
 _TAINTED = (
     "replace_because_tainted"  # https://developer.hashicorp.com/terraform/internals/json-format#change-representation
 )
+_CODE = "code_sha256"
+"""Lambda's hash of a function's code: https://docs.aws.amazon.com/lambda/latest/api/API_FunctionConfiguration.html"""
 _SURVIVOR_SECONDS = 600.0
 _RECOVERIES = 3
 
@@ -413,7 +415,8 @@ def drifted(plan: Mapping[str, Any]) -> list[str]:
 
     An attribute has drifted when it is not what the last apply left and a deploy would change it: to another value,
     or to one that is known only after the apply and that the code sets. A plan also shows what is not deployed yet,
-    and attributes that the code does not set change by themselves.
+    and attributes that the code does not set change by themselves. A function's code has drifted in any case, though a
+    deploy puts it back only with a changed package: the provider compares packages with the last one that it uploaded.
     """
     changes = {change["address"]: change for change in plan.get("resource_changes", [])}
     found = {}
@@ -421,7 +424,7 @@ def drifted(plan: Mapping[str, Any]) -> list[str]:
         address = moved["address"]
         if address in changes:
             would_change = _changed(changes[address]) | _unknown(changes[address]) & _set_by_code(plan, address)
-            found[address] = _changed(moved) & would_change
+            found[address] = _changed(moved) & would_change | _changed(moved) & {_CODE}
     return [f"{address}: {', '.join(sorted(names))}" for address, names in sorted(found.items()) if names]
 
 

@@ -133,3 +133,17 @@ def test_what_the_world_changes_by_itself_is_no_drift() -> None:
 
     assert drifted({"resource_drift": [moved], "resource_changes": [unchanged]}) == []
     assert drifted({"resource_drift": [moved], "resource_changes": [new_batch]}) == []
+
+
+def test_code_that_was_uploaded_by_hand_is_drift_though_a_deploy_would_not_change_it_back() -> None:
+    ours, theirs = {"code_sha256": "ours", "version": "3"}, {"code_sha256": "theirs", "version": "4"}
+
+    found = drifted(
+        {
+            "resource_drift": [resource("f.this", ours, theirs)],
+            "resource_changes": [resource("f.this", theirs, theirs)],
+            "configuration": code(),
+        }
+    )
+
+    assert found == ["f.this: code_sha256"]
