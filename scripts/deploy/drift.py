@@ -13,9 +13,10 @@ _CODE = "code_sha256"
 
 
 def main(stage: StageName = LOCAL) -> None:
-    """Find settings that a deploy would change back, and code, that were changed by hand; exit code 2 when there are some.
+    """Find settings and code that were changed by hand; exit code 2 when there are some.
 
-    What is in the code but not deployed yet is no drift: `make plan` shows it. Nothing is written.
+    A setting is named when a deploy would change it back. What is in the code but not deployed yet is no drift: `make plan`
+    shows it. Nothing is written.
     """
     target = resolve(stage, os.environ)
     terraform = look(target)
@@ -29,7 +30,7 @@ def main(stage: StageName = LOCAL) -> None:
     typer.echo(f"Put it into the code, or take it back: make deploy STAGE={target.name}")
     if any(_CODE in each for each in found):
         typer.echo(
-            f"Terraform uploads a function's code only when its package has changed. To run an earlier version meanwhile: "
+            "Terraform uploads a function's code only when its package has changed. To run an earlier version meanwhile: "
             f"make rollback STAGE={target.name} FUNCTION=<name>"
         )
     sys.exit(_DRIFT)
