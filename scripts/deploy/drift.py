@@ -15,8 +15,8 @@ _CODE = "code_sha256"
 def main(stage: StageName = LOCAL) -> None:
     """Find settings and code that were changed by hand; exit code 2 when there are some.
 
-    A setting is named when a deploy would change it back. What is in the code but not deployed yet is no drift: `make plan`
-    shows it. Nothing is written.
+    A setting is named when a deploy would change it back. What is in the code but not deployed yet is no drift:
+    `make plan` shows it. Nothing is written.
     """
     target = resolve(stage, os.environ)
     terraform = look(target)
