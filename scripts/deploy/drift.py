@@ -30,7 +30,7 @@ def main(stage: StageName = LOCAL) -> None:
     typer.echo(f"Put it into the code, or take it back: make deploy STAGE={target.name}")
     if any(_CODE in each for each in found):
         typer.echo(
-            "Terraform uploads a function's code only when its package has changed. To run an earlier version meanwhile: "
-            f"make rollback STAGE={target.name} FUNCTION=<name>"
+            "Terraform uploads a function's code only when its package has changed. "
+            f"To run an earlier version meanwhile: make rollback STAGE={target.name} FUNCTION=<name>"
         )
     sys.exit(_DRIFT)
