@@ -111,9 +111,11 @@ class Score:
 
 def forget(totals: Any, username: str, seconds: float = 60) -> None:
     """Delete a user's total from GameScoresByUser, once nothing is counted in it any more."""
+    errors = totals.meta.client.exceptions
 
     def deleted() -> bool:
-        with suppress(totals.meta.client.exceptions.ConditionalCheckFailedException):
+        # A transaction that still counts the user conflicts with the delete, which can then be tried again.
+        with suppress(errors.ConditionalCheckFailedException, errors.TransactionConflictException):
             totals.delete_item(
                 Key={"Username": username},
                 ConditionExpression="attribute_not_exists(Username) OR RecordCount = :none",

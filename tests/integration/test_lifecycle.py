@@ -211,8 +211,8 @@ def test_a_key_that_is_taken_away_is_taken_from_each_table(prod: Prod) -> None:
     with edited(prod.settings, key, ""):
         planned = prod.planned()
 
-    modules = ("score_records", "score_ledger", "scores_by_user")
-    assert {f"module.{module}.aws_dynamodb_table.this" for module in modules} <= planned
+    tables = ("GameScoreRecords", "GameScoreLedger", "GameScoresByUser")
+    assert {f'module.table["{table}"].aws_dynamodb_table.this' for table in tables} <= planned
 
 
 def test_what_an_interrupted_deploy_left_half_made_is_kept_with_what_is_in_it(prod: Prod) -> None:

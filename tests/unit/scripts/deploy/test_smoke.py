@@ -136,3 +136,31 @@ def test_another_smoke_tests_score_is_left_alone(stage: Stage) -> None:
         smoke.smoke(stage.system, seconds=5)
 
     assert stage.left() == ([others], [])
+
+
+def test_a_delete_that_meets_a_transaction_is_tried_again() -> None:
+    error = {"Error": {"Code": "TransactionConflictException", "Message": "Transaction is ongoing for the item"}}
+    with mock_aws():
+        totals: Any = boto3.resource("dynamodb", region_name="us-east-1").Table("GameScoresByUser")
+        delete = totals.delete_item
+        met: list[Any] = []
+
+        def delete_item(**request: Any) -> Any:
+            if not met:
+                met.append(request)
+                raise totals.meta.client.exceptions.TransactionConflictException(error, "DeleteItem")
+            return delete(**request)
+
+        totals.meta.client.create_table(
+            TableName="GameScoresByUser",
+            KeySchema=[{"AttributeName": "Username", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "Username", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        totals.put_item(Item={"Username": USERNAME, "Score": 0, "RecordCount": 0})
+        totals.delete_item = delete_item
+
+        smoke.forget(totals, USERNAME)
+
+        assert met
+        assert totals.scan()["Items"] == []
