@@ -148,7 +148,7 @@ test-integration: $(DEV) terraform-ready package ## Apply, use and destroy the s
 	@.venv/bin/pytest tests/integration $(ARGS)
 
 acceptance: $(DEV) terraform-ready package ## Deploy a trial of a stage, in its AWS account or here, test it, report, destroy it (CONFIRM=<stage> TAKE_OVER=1)
-	@$(RUN) scripts acceptance --stage "$(STAGE)" $(call options,CONFIRM) $(if $(TAKE_OVER),--take-over) $(if $(ARGS),-- $(ARGS))
+	@$(RUN) scripts acceptance --stage "$(STAGE)" $(call options,CONFIRM) $(call flags,TAKE_OVER) $(if $(call given,ARGS),-- $(ARGS))
 
 histories: $(DEV) ## Try many more random histories than make test does (HISTORIES=100000)
 	@HISTORIES=$(or $(HISTORIES),100000) .venv/bin/pytest tests/property tests/simulation $(ARGS)

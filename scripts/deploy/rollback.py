@@ -10,7 +10,6 @@ import typer
 
 from scripts.cli import UserError
 from scripts.deployment import deployed
-from scripts.develop.package import functions
 from scripts.stage import LOCAL, StageName
 
 if TYPE_CHECKING:
@@ -62,15 +61,18 @@ def rollback(client: "LambdaClient", function: str, version: int | None) -> tupl
 
 
 def main(
-    function: str = typer.Option("", help=f"one of {', '.join(functions())}"),
+    function: str = typer.Option("", help="its name in the lab"),
     version: int | None = typer.Option(None, help="the version to go to; by default the one before"),
     stage: StageName = LOCAL,
     as_json: bool = typer.Option(False, "--json", help="print it as JSON"),
 ) -> None:
     """Let the mapping invoke an older version of a function, from the next batch on."""
+    system = deployed(stage)
     if not function:
-        raise UserError(f"Say which function to roll back: FUNCTION={' or FUNCTION='.join(functions())}")
-    name = deployed(stage).function(function)["name"]
+        raise UserError(
+            f"Say which function to roll back: FUNCTION={' or FUNCTION='.join(system.outputs['functions'])}"
+        )
+    name = system.function(function)["name"]
     before, after = rollback(boto3.client("lambda"), name, version)
     if as_json:
         typer.echo(json.dumps({"function": name, "before": before, "after": after}))

@@ -4,7 +4,6 @@ import fcntl
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -12,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TextIO
 
 import boto3
@@ -21,6 +19,7 @@ import typer
 
 from scripts.cli import UserError
 from scripts.deploy import leftovers
+from scripts.deploy.interrupt import OneInterrupt
 from scripts.stage import TERRAFORM, Stage
 
 HOLDS_DATA = frozenset({"aws_dynamodb_table", "aws_kinesis_stream", "aws_s3_bucket"})
@@ -30,8 +29,6 @@ _NO_CHANGES, _FAILED, _CHANGES = 0, 1, 2  # terraform plan -detailed-exitcode
 _TAINTED = (
     "replace_because_tainted"  # https://developer.hashicorp.com/terraform/internals/json-format#change-representation
 )
-_CODE = "code_sha256"
-"""Lambda's hash of a function's code: https://docs.aws.amazon.com/lambda/latest/api/API_FunctionConfiguration.html"""
 _SURVIVOR_SECONDS = 600.0
 _RECOVERIES = 3
 
@@ -170,10 +167,10 @@ class Terraform:
         summary = re.search(r"^(Plan: |No changes).*$", self._text, re.MULTILINE)
         typer.echo(self._text if everything else summary.group(0) if summary else "Only outputs change.")
 
-    def drift(self) -> list[str]:
-        """What was changed behind Terraform's back and a deploy would change back; locks and changes nothing."""
+    def planned(self) -> dict[str, Any]:
+        """Plan, without locking or changing anything; return the plan in Terraform's JSON."""
         self._plan(destroy=False, lock=False)
-        return drifted(self._shown())
+        return self._shown()
 
     def _shown(self) -> dict[str, Any]:
         """The saved plan: https://developer.hashicorp.com/terraform/internals/json-format"""
@@ -353,122 +350,3 @@ def _process(note: str) -> psutil.Process | None:
     except (ValueError, psutil.NoSuchProcess):
         return None
     return process if is_running else None
-
-
-class OneInterrupt:
-    """Passes the first interrupt on to a process, and no other.
-
-    At the first, Terraform finishes what it has begun and saves the state. At a second it exits at once, and loses
-    track of what it made. Terraform therefore runs in a process group of its own, which the terminal's Ctrl-C does
-    not reach. A closed terminal and a request to terminate count as interrupts.
-    """
-
-    process: "subprocess.Popen[bytes] | subprocess.Popen[str]"
-
-    def __init__(self) -> None:
-        self._asked = 0
-        self._passed_on = False
-
-    def __enter__(self) -> "OneInterrupt":
-        self._before = {
-            each: signal.signal(each, self._note)
-            for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-            if signal.getsignal(each) is not signal.SIG_IGN
-        }
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for each, handler in self._before.items():
-            signal.signal(each, handler)
-
-    def wait(self) -> int:
-        """The exit code of the process. Raises KeyboardInterrupt when there was an interrupt."""
-        if self._asked:
-            self._pass_on()
-        code = self.process.wait()
-        if self._asked:
-            raise KeyboardInterrupt
-        return code
-
-    def _note(self, *_: object) -> None:
-        self._asked += 1
-        # Not by print: what is interrupted may be a print itself.
-        os.write(
-            2,
-            b"Stopping: Terraform finishes what it has begun, and saves the state.\n"
-            if self._asked == 1
-            else b"Still stopping. Terraform must save the state, so it is not interrupted again.\n",
-        )
-        if hasattr(self, "process"):
-            self._pass_on()
-
-    def _pass_on(self) -> None:
-        if not self._passed_on:
-            self._passed_on = True
-            self.process.send_signal(signal.SIGINT)
-
-
-def drifted(plan: Mapping[str, Any]) -> list[str]:
-    """The drift in a plan, as Terraform's JSON has it: `<address>: <attribute>, ...` for each resource.
-
-    An attribute has drifted when it is not what the last apply left and a deploy would change it: to another value,
-    or to one that is known only after the apply and that the code sets. A plan also shows what is not deployed yet,
-    and attributes that the code does not set change by themselves. A function's code has drifted in any case, though a
-    deploy puts it back only with a changed package: the provider compares packages with the last one that it uploaded.
-    """
-    changes = {change["address"]: change for change in plan.get("resource_changes", [])}
-    found = {}
-    for moved in plan.get("resource_drift", []):
-        address = moved["address"]
-        if address in changes:
-            would_change = _changed(changes[address]) | _unknown(changes[address]) & _set_by_code(plan, address)
-            found[address] = _changed(moved) & would_change | _changed(moved) & {_CODE}
-    return [f"{address}: {', '.join(sorted(names))}" for address, names in sorted(found.items()) if names]
-
-
-def _changed(resource: Mapping[str, Any]) -> set[str]:
-    """The attributes that a change of a resource is about; "all of it" where it was or would be deleted or made."""
-    before, after = resource["change"]["before"], resource["change"]["after"]
-    if before is None or after is None:
-        return {"all of it"} if before != after else set()
-    unknown = resource["change"].get("after_unknown", {})
-    return {name for name in before | after if _differs(before.get(name), after.get(name), unknown.get(name, False))}
-
-
-def _differs(before: Any, after: Any, unknown: Any) -> bool:
-    """Whether a value changes for certain. `unknown` has its structure, with `true` for what is not known yet."""
-    if unknown is True:
-        return False
-    if isinstance(after, dict) and isinstance(before, dict):
-        marks = unknown if isinstance(unknown, dict) else {}
-        return any(_differs(before.get(key), after.get(key), marks.get(key, False)) for key in before | after)
-    if isinstance(after, list) and isinstance(before, list) and len(before) == len(after):
-        each = unknown if isinstance(unknown, list) and len(unknown) == len(after) else [False] * len(after)
-        return any(map(_differs, before, after, each))
-    return bool(before != after)
-
-
-def _unknown(resource: Mapping[str, Any]) -> set[str]:
-    """The attributes that a change would set to something that is known only once it is applied."""
-
-    def has_true(mark: Any) -> bool:
-        if isinstance(mark, dict | list):
-            return any(map(has_true, mark.values() if isinstance(mark, dict) else mark))
-        return mark is True
-
-    return {name for name, mark in resource["change"].get("after_unknown", {}).items() if has_true(mark)}
-
-
-def _set_by_code(plan: Mapping[str, Any], address: str) -> set[str]:
-    """The attributes that the configuration in a plan sets on a resource."""
-    # module.<name>.module.<name>["<key>"].<type>.<name>[<index>]
-    *path, kind, name = re.sub(r"\[.*?\](?=\.|$)", "", address).split(".")
-    module = plan.get("configuration", {}).get("root_module", {})
-    for each in path[1::2]:
-        module = module.get("module_calls", {}).get(each, {}).get("module", {})
-    for resource in module.get("resources", []):
-        if (resource["type"], resource["name"]) == (kind, name):
-            return set(resource.get("expressions", {}))
-    return set()

@@ -34,7 +34,8 @@ from localcloud.cloud import LocalCloud
 from scripts.cli import UserError, agree
 from scripts.deploy import state_bucket
 from scripts.deploy.deploy import start_local_cloud
-from scripts.deploy.terraform import OneInterrupt, Terraform
+from scripts.deploy.interrupt import OneInterrupt
+from scripts.deploy.terraform import Terraform
 from scripts.stage import LOCAL, ROOT, Stage, resolve
 from tests.waiting import free_port
 

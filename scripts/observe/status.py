@@ -106,7 +106,9 @@ def _stream(name: str) -> Resource:
 def _table(name: str) -> Resource:
     table = boto3.client("dynamodb").describe_table(TableName=name)["Table"]
     # DynamoDB counts every six hours or so; to count now would be to read it all.
-    return Resource("table", name, table["TableStatus"], f"items, some hours ago: {table['ItemCount']:,}")
+    return Resource(
+        "table", name, table["TableStatus"], f"about {table['ItemCount']:,} items (updated every six hours)"
+    )
 
 
 def _function(name: str) -> Resource:

@@ -16,7 +16,6 @@ from botocore.config import Config
 
 from scripts.cli import UserError
 from scripts.deployment import deployed
-from scripts.develop.package import functions
 from scripts.stage import LOCAL, StageName
 
 EVENTS = Path(__file__).parent / "events"
@@ -171,7 +170,7 @@ def describe(execution: Execution) -> str:
 
 
 def main(
-    function: str = typer.Option("", help=f"one of {', '.join(functions())}"),
+    function: str = typer.Option("", help="its name in the lab"),
     event: str = typer.Option("", help="a name in scripts/traffic/events/, a file, or - for standard input"),
     stage: StageName = LOCAL,
     as_json: bool = typer.Option(False, "--json", help="print it all as JSON"),

@@ -24,7 +24,8 @@ from scripts.cli import UserError
 from scripts.deploy import state_bucket
 from scripts.deploy.deploy import look, refuse_concurrency, refuse_losses, refuse_other_packages
 from scripts.deploy.destroy import full_buckets, refuse_protected
-from scripts.deploy.terraform import Change, OneInterrupt, Terraform
+from scripts.deploy.interrupt import OneInterrupt
+from scripts.deploy.terraform import Change, Terraform
 from scripts.deployment import NotDeployedError
 from scripts.stage import Stage, resolve
 

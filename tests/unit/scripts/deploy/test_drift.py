@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from scripts.deploy.terraform import drifted
+from scripts.deploy.drift import drifted
 
 AGGREGATE, PROCESS = 'module.function["AggregateScoresByUser"]', 'module.function["ProcessKinesisRecords"]'
 
