@@ -1,0 +1,73 @@
+"""A command that was killed: what it leaves at work, and what the next command waits for."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import boto3
+import psutil
+import pytest
+from moto import mock_aws
+
+from scripts.deploy.terraform import Terraform
+from scripts.stage import ROOT, resolve
+from tests.waiting import eventually
+
+BUCKET = "state"
+TERRAFORM_SECONDS = 3
+FAKE_TERRAFORM = f"""#!/bin/sh
+# A provider that outlives its Terraform, as one does now and then when Terraform dies of a closed pipe.
+if [ ! -e "$PROVIDER" ]; then
+  sleep 60 >/dev/null 2>&1 &
+  echo $! > "$PROVIDER.new" && mv "$PROVIDER.new" "$PROVIDER"
+  sleep {TERRAFORM_SECONDS}
+fi
+"""
+COMMAND = f"""
+import os
+from moto import mock_aws
+from scripts.deploy.terraform import Terraform
+from scripts.stage import resolve
+with mock_aws():
+    import boto3
+    boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="{BUCKET}")
+    Terraform(resolve("local", os.environ), "{BUCKET}").init()
+"""
+
+
+@pytest.fixture
+def provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The file with the process id of the provider that the fake Terraform starts."""
+    (tmp_path / "terraform").write_text(FAKE_TERRAFORM)
+    (tmp_path / "terraform").chmod(0o755)
+    file = tmp_path / "provider"
+    for name, value in {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "PROVIDER": str(file),
+        "LOCAL_DIR": str(tmp_path / "local"),
+        "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    yield file
+    psutil.Process(int(file.read_text())).kill()
+
+
+def test_the_next_command_waits_for_a_killed_ones_terraform_and_not_for_its_provider(provider: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", COMMAND]) as killed:
+        eventually(provider.exists, "Terraform at work")
+        killed.send_signal(signal.SIGKILL)
+    started = time.monotonic()
+
+    with mock_aws():
+        boto3.client("s3").create_bucket(Bucket=BUCKET)
+        with closing(Terraform(resolve("local", os.environ), BUCKET)) as terraform:
+            terraform.init()
+
+    assert TERRAFORM_SECONDS / 2 < time.monotonic() - started < 30
+    assert psutil.pid_exists(int(provider.read_text()))
