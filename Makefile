@@ -181,7 +181,7 @@ bench: $(DEV) terraform-ready package ## Measure us beside what one would pick i
 bench-quick: $(DEV) package ## Fail when requests, units, imports or calls are more than they were: counts, which no noise changes
 	@$(RUN) bench --quick
 
-docs: $(DEV) ## Write what the docs have from the code: the modules' tables, and docs/local-cloud-parity.md
+docs: $(DEV) ## Write what the docs have from the code: the modules' tables, the costs, and docs/local-cloud-parity.md
 	@$(RUN) scripts docs $(call flags,CHECK)
 
 check: $(DEV) terraform-init ## Check format, lint, types, Terraform, shell scripts, secrets, whitespace

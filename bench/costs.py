@@ -22,11 +22,9 @@ READ_UNIT = 0.125 / 1e6
 GB_SECOND = 0.0000133334
 INVOCATION = 0.20 / 1e6
 SHARD_HOUR = 0.015
-PUT_UNIT = 0.014 / 1e6
 
 MEMORY_MB, CORE_MB = 256, 1769
 BATCH = 10_000
-SHARD_RECORDS_A_SECOND = 1000
 
 
 def per_million(write_units: float, records_a_second: float, cpu_seconds: float) -> dict[str, float]:
@@ -41,11 +39,6 @@ def per_million(write_units: float, records_a_second: float, cpu_seconds: float)
         "Lambda duration": 1e6 * seconds * MEMORY_MB / 1024 * GB_SECOND,
         "Lambda requests": 1e6 / BATCH * INVOCATION,
     }
-
-
-def kinesis_per_million() -> float:
-    """Dollars for a million records through a shard that is used to the full; the same for everyone."""
-    return 1e6 * PUT_UNIT + 1e6 / SHARD_RECORDS_A_SECOND / 3600 * SHARD_HOUR
 
 
 # What a stage costs while nothing happens

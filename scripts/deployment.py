@@ -63,11 +63,11 @@ def deployed(stage_name: str, ambient: Mapping[str, str] = os.environ) -> Deploy
     if stage.is_local and stage.local_cloud.port() is None:
         raise not_deployed
     account = stage.account()
-    state = _state(state_bucket.name(stage, account), stage.state_key)
-    outputs = _outputs(state)
-    if not outputs and not state.get("resources"):
+    stored = state(state_bucket.name(stage, account), stage.state_key)
+    outputs = outputs_of(stored)
+    if not outputs and not stored.get("resources"):
         raise not_deployed
-    missing = sorted(tainted(state) | incomplete(outputs))
+    missing = sorted(tainted(stored) | incomplete(outputs))
     if missing:
         raise PartlyDeployedError(
             f"Stage {stage.name} is only partly deployed: a deploy or destroy of it failed, was interrupted, or is "
@@ -94,12 +94,8 @@ def tainted(state: Mapping[str, Any]) -> set[str]:
     }
 
 
-def state_outputs(bucket: str, key: str) -> dict[str, Any]:
-    """The outputs in a Terraform state; empty when there is no such state, or nothing in it."""
-    return _outputs(_state(bucket, key))
-
-
-def _state(bucket: str, key: str) -> dict[str, Any]:
+def state(bucket: str, key: str) -> dict[str, Any]:
+    """The Terraform state of that key in a bucket; empty when there is none."""
     s3 = boto3.client("s3")
     try:
         return dict(json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read()))
@@ -107,8 +103,9 @@ def _state(bucket: str, key: str) -> dict[str, Any]:
         return {}
 
 
-def _outputs(state: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: output["value"] for name, output in state.get("outputs", {}).items()}
+def outputs_of(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The outputs in a Terraform state, by name."""
+    return {name: output["value"] for name, output in stored.get("outputs", {}).items()}
 
 
 def _is_text(value: Any) -> bool:

@@ -19,7 +19,7 @@ from scripts.cli import UserError, agree
 from scripts.deploy import state_bucket
 from scripts.deploy.deploy import start_local_cloud
 from scripts.deploy.terraform import Root, Terraform
-from scripts.deployment import state_outputs
+from scripts.deployment import outputs_of, state
 from scripts.stage import LOCAL, TERRAFORM, Stage, StageName, resolve
 
 STATE_KEY = "stream-processing/bootstrap.tfstate"
@@ -41,12 +41,12 @@ class Trust:
 def bootstrap(stage: Stage, account: str, name_prefix: str, trust: Trust, confirm: str = "") -> Mapping[str, Any]:
     """Bring an account into order for a stage, after asking; returns the outputs of terraform/bootstrap."""
     bucket = state_bucket.ensure(stage, account)
-    before = state_outputs(bucket, STATE_KEY)
-    if not (trust.oidc_provider_arn or _in_state(bucket, STATE_KEY, "aws_iam_openid_connect_provider")):
+    bootstrapped = state(bucket, STATE_KEY)
+    if not (trust.oidc_provider_arn or _arns(bootstrapped, "aws_iam_openid_connect_provider")):
         trust = replace(trust, oidc_provider_arn=_oidc_provider())
     # A stage that was deployed before it is bootstrapped has created a key for its alarms.
-    former_keys = _in_state(bucket, stage.state_key, "aws_kms_key")
-    asked = inputs(stage, name_prefix, trust, before, former_keys)
+    former_keys = _arns(state(bucket, stage.state_key), "aws_kms_key")
+    asked = inputs(stage, name_prefix, trust, outputs_of(bootstrapped), former_keys)
     folder = stage.folder / "terraform" / f"bootstrap-{stage.name}"
     folder.mkdir(parents=True, exist_ok=True)
     var_file = folder / "inputs.tfvars.json"
@@ -58,7 +58,7 @@ def bootstrap(stage: Stage, account: str, name_prefix: str, trust: Trust, confir
             if not stage.is_local:
                 agree(account, confirm, f"All of the above will be done in account {account}.")
             terraform.apply()
-    return state_outputs(bucket, STATE_KEY)
+    return outputs_of(state(bucket, STATE_KEY))
 
 
 def inputs(
@@ -100,16 +100,11 @@ def inputs(
     }
 
 
-def _in_state(bucket: str, key: str, kind: str) -> list[str]:
-    """The ARNs of a kind of resource in a Terraform state; empty when there is no such state."""
-    s3 = boto3.client("s3")
-    try:
-        state = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-    except s3.exceptions.NoSuchKey:
-        return []
+def _arns(stored: Mapping[str, Any], kind: str) -> list[str]:
+    """The ARNs of a kind of resource in a Terraform state."""
     return [
         instance["attributes"]["arn"]
-        for resource in state["resources"]
+        for resource in stored.get("resources", [])
         if resource["mode"] == "managed" and resource["type"] == kind
         for instance in resource["instances"]
         if instance["attributes"].get("arn")  # an interrupted deploy may have left a key without one

@@ -2,15 +2,13 @@
 
 import base64
 import json
-from pathlib import Path
 from typing import Any
 
 import boto3
 
+from scripts.traffic.invoke import EVENTS
 from tests.integration.deployment import System
 from tests.waiting import eventually
-
-EVENTS = Path(__file__).resolve().parents[2] / "scripts" / "traffic" / "events"
 
 
 def total(system: System, username: str) -> dict[str, Any] | None:
@@ -111,3 +109,11 @@ def test_each_role_has_its_own_grants_and_no_others(system: System) -> None:
         "update-totals",
         "report-failures",
     }
+
+
+def test_a_failure_expires_before_it_could_no_longer_be_redriven(system: System) -> None:
+    rules = boto3.client("s3").get_bucket_lifecycle_configuration(Bucket=system.outputs["failure_bucket"])["Rules"]
+
+    days = [rule["Expiration"]["Days"] for rule in rules if not rule.get("Filter", {}).get("Prefix")]
+    assert days
+    assert max(days) <= 33

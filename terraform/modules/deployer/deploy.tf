@@ -248,7 +248,7 @@ data "aws_iam_policy_document" "deploy" {
 data "aws_iam_policy_document" "smoke_test" {
   statement {
     sid       = "PutRecord"
-    actions   = ["kinesis:PutRecord", "kinesis:PutRecords"]
+    actions   = ["kinesis:PutRecord"]
     resources = local.streams
   }
 

@@ -6,10 +6,10 @@ data "aws_iam_policy_document" "reconcile" {
     resources = local.tables
   }
 
-  # Names of tables and days of tombstones are settings of the function.
+  # The names of the tables are settings of the function.
   statement {
     sid       = "ReadFunctions"
-    actions   = ["lambda:GetFunction", "lambda:GetFunctionConfiguration"]
+    actions   = ["lambda:GetFunctionConfiguration"]
     resources = local.functions
   }
 

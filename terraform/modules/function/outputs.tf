@@ -14,11 +14,6 @@ output "live_arn" {
   depends_on  = [aws_iam_role_policy.grant]
 }
 
-output "live_version" {
-  description = "Version that the alias `live` points to."
-  value       = aws_lambda_alias.live.function_version
-}
-
 output "log_group_name" {
   description = "Name of the function's log group."
   value       = aws_cloudwatch_log_group.this.name
