@@ -168,10 +168,11 @@ def test_an_update_that_another_copy_was_faster_with_says_nothing_of_inserts(
     newer = Entry(f"{LABEL}#{3:0>40}", "ann", Decimal(1))
     ledger.before = lambda _: ledger.entries.update({"1": newer})
 
-    assert function.invoke([modify(1, 2, "ann", "2"), *(insert(i, i, "ann", "1") for i in range(4, 200))]) == DONE
+    # It shares the first transaction with inserts, and others are to follow.
+    assert function.invoke([modify(1, 2, "bob", "2"), *(insert(i, i, "bob", "1") for i in range(4, 200))]) == DONE
 
     assert ledger.read_units == 1
-    assert ledger.totals == {"ann": (Decimal(197), 197)}
+    assert ledger.totals == {"ann": (Decimal(1), 1), "bob": (Decimal(196), 196)}
 
 
 def test_inserts_that_cannot_be_read_after_all_are_reported(function: Function, ledger: InMemoryLedger) -> None:

@@ -15,6 +15,7 @@ from moto import mock_aws
 
 from handlers.aggregate_scores_by_user import handler as module
 from tests.fakes.stream import TABLE_ARN, insert, modify, stream_record
+from tests.unit.conftest import load
 
 
 class Context:
@@ -123,6 +124,13 @@ def test_an_event_that_is_no_batch_is_reported_as_failed(
         "ERROR",
         "The event is not a batch of records: it has no list of Records. Nothing was processed.",
     )
+
+
+def test_loading_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    load(module)
+
+    logged = json.loads(capsys.readouterr().out)
+    assert (logged["level"], logged["message"]) == ("INFO", "Loading function")
 
 
 def test_the_function_loads_without_an_environment_and_without_boto3() -> None:

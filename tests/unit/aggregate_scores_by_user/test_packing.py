@@ -4,7 +4,7 @@ from collections import Counter
 from math import ceil
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from handlers.aggregate_scores_by_user.change import parse
@@ -75,6 +75,7 @@ renames = st.tuples(users, users, st.booleans())
 
 
 @given(st.lists(renames, min_size=1, max_size=40), st.integers(1, 20))
+@example([("a", "b", False), ("b", "c", False)], 200)
 def test_every_task_runs_once_and_lanes_of_a_stage_share_no_user(
     moves: list[tuple[str, str, bool]], times: int
 ) -> None:

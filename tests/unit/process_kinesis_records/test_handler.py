@@ -17,7 +17,7 @@ from handlers.shared.environment import SettingsError
 from handlers.shared.lambda_types import KinesisEvent, LambdaContext
 from scripts.traffic.invoke import EVENTS
 from tests.property.strategies import nested
-from tests.unit.conftest import Context
+from tests.unit.conftest import Context, load
 
 STREAM = "arn:aws:kinesis:us-east-1:123456789012:stream/Demo-Stream"
 
@@ -252,6 +252,7 @@ def test_score_events_reach_the_table_and_wrong_ones_the_bucket(
         "Found score events that can never be stored",
         "Successfully processed 3 records.",
     ]
+    assert lines[3]["reasons"] == {"Score is not a number": 1}
     assert {name: lines[-1][name] for name in ("Stored", "Outdated", "Folded", "Parked", "Failed")} == {
         "Stored": 1,
         "Outdated": 0,
@@ -300,6 +301,12 @@ def test_what_is_not_configured_is_told_after_the_payloads_are_logged(
         handler(payloads('{"RecordID": 7, "Username": "jane", "Score": 1}'), context)
 
     assert logged(capsys)[0]["message"].startswith("Decoded payload: {")
+
+
+def test_loading_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    load(module)
+
+    assert [(line["level"], line["message"]) for line in logged(capsys)] == [("INFO", "Loading function")]
 
 
 @pytest.mark.parametrize("environment", [{}, {"RECORDS_TABLE": "records", "FAILURE_BUCKET": "failures"}])

@@ -6,7 +6,7 @@ import json
 import pytest
 from hypothesis import given
 
-from handlers.shared.log import BatchLog
+from handlers.shared.log import BatchLog, rfc3339
 from tests.property.strategies import any_text
 
 
@@ -27,6 +27,18 @@ def test_any_text_is_logged_as_one_line_of_json_that_reads_back_the_same(message
     assert line.count(b"\n") == 1
     read = json.loads(line)
     assert json.dumps([read["message"], read["eventID"]]) == json.dumps([message, event_id])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (1_795_392_000.25, "2026-11-23T00:00:00.250Z"),
+        (1_795_392_059.9999, "2026-11-23T00:00:59.999Z"),
+    ],
+)
+def test_a_time_has_milliseconds(seconds: float, text: str) -> None:
+    assert rfc3339(seconds) == text
 
 
 @pytest.mark.parametrize("text", ["grüße", "\U0001f600", "\\ud800"])

@@ -47,6 +47,15 @@ def test_a_time_that_is_none_leaves_a_record_undated(value: object) -> None:
     assert parked_key("Function", {"eventID": "1"}, moment(value)) == "parked/Function/undated/1.json"
 
 
+def test_a_document_is_stored_as_json() -> None:
+    client = aws.client("s3", connections=1)
+
+    with Stubber(client) as stubber:
+        sent = {"Bucket": "failures", "Key": "key", "Body": b"{}", "ContentType": "application/json"}
+        stubber.add_response("put_object", {}, sent)
+        FailureBucket(lambda: client, "failures").park("key", "{}")
+
+
 @pytest.mark.parametrize(("code", "error"), [("SlowDown", RetryableError), ("AccessDenied", RefusedError)])
 def test_what_s3_does_not_take_is_not_parked(code: str, error: type[Exception]) -> None:
     client = aws.client("s3", connections=1)

@@ -214,11 +214,11 @@ def command(store: Store, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tupl
     """Runs a command on the bucket, with this function; its exit code, and what it printed."""
 
     def run(main: Callable[..., None], invoke: Callable[[Sequence[Record]], Answer], *options: str) -> tuple[int, str]:
-        monkeypatch.setattr(f"{main.__module__}.deployed", lambda _: Stage())
+        monkeypatch.setattr(f"{main.__module__}.deployed", {"a stage": Stage()}.__getitem__)
         monkeypatch.setattr("scripts.failures.redrive.targets", lambda _: {FUNCTION: Target(invoke, 10)})
         app = typer.Typer()
         app.command()(main)
-        done = CliRunner().invoke(app, options)
+        done = CliRunner().invoke(app, ["--stage", "a stage", *options])
         return done.exit_code, done.stdout
 
     return run
@@ -230,11 +230,22 @@ Command = Callable[..., tuple[int, str]]
 def test_the_exit_code_of_a_redrive_says_whether_anything_is_left(store: Store, command: Command) -> None:
     assert command(redrive_command, succeed) == (0, "Nothing has failed.\n")
 
-    store.park(1)
+    first = store.park(1)
     code, text = command(redrive_command, fail)
     assert (code, "failing 1." in text) == (2, True)
     code, text = command(redrive_command, never, "--dry-run")
     assert (code, "skipped 1." in text, "This is a dry run" in text) == (0, True, True)
+    code, text = command(redrive_command, never, "--dry-run", "--json")
+    assert [json.loads(line) for line in text.splitlines()] == [
+        {
+            "key": first,
+            "function": FUNCTION,
+            "records": 1,
+            "verdict": "skipped",
+            "reason": "This is a dry run",
+        }
+    ]
+    code, text = command(redrive_command, never, "--dry-run")
     assert command(redrive_command, never, "--since", "1h", "--function", FUNCTION, "--dry-run")[1] == text
     assert command(redrive_command, never, "--since", "2100-01-01T00:00:00Z") == (0, "Nothing has failed.\n")
     key = store.park(2)

@@ -144,6 +144,17 @@ def test_each_cause_is_told_and_repaired(fix: bool) -> None:
         assert {user: total for user, total in world.ledger.totals.items() if total[1]} == world.source.sums()
 
 
+def test_a_record_that_was_never_counted_is_counted_without_reading_the_ledger_again() -> None:
+    world = World()
+    del world.ledger.entries["1"]
+    world.ledger.totals["ann"] = Decimal(2), 1
+
+    world.reconcile(fix=True)
+
+    assert world.ledger.read_units == 0
+    assert world.counted()["ann"] == (Decimal(3), 2)
+
+
 def test_a_total_that_counts_more_records_than_the_ledger_was_counted_twice() -> None:
     world = World()
     world.ledger.totals["bob"] = Decimal(20), 2
@@ -216,7 +227,7 @@ def test_a_correction_that_was_done_though_its_answer_was_lost_is_a_finding_that
     hasty = replace(world.reconciliation(), patience=lambda: Patience(lambda: 1e-9, lambda _: None, lambda: 1.0))
 
     assert hasty.run(fix=True) == Verdict(in_drift=1, left=0, unjudged=0, tests=0)
-    assert [(each.username, each.repaired) for each in world.snapshot.findings()] == [("bob", True)]
+    assert list(world.snapshot.findings()) == [Finding("bob", None, Cause.COUNTED_TWICE, "20 2", "10 1", True, False)]
 
 
 def test_a_correction_that_is_refused_ends_the_run_and_is_not_tried_again() -> None:
