@@ -240,6 +240,7 @@ def test_a_throttle_is_waited_out(function: Function, ledger: InMemoryLedger) ->
 
     assert len(function.pauses) == 5
     assert ledger.totals == {"ann": (Decimal(1), 1)}
+    assert json.loads(function.log.getvalue())["Transactions"] == 6
 
 
 def test_a_lost_acknowledgement_is_harmless(function: Function, ledger: InMemoryLedger) -> None:

@@ -32,6 +32,12 @@ def test_full_bins_of_a_user_form_a_lane_and_remainders_share_one() -> None:
     assert [sizes(stage) for stage in stages] == [[[100, 100], [100]], [[4]]]
 
 
+def test_the_longest_lane_begins_first() -> None:
+    (stage,) = pack(inserts(["ann"] * 99 + ["bob"] * 297 + ["cid"] * 198))
+
+    assert [len(lane) for lane in stage] == [3, 2, 1]
+
+
 def test_a_remainder_that_is_cut_runs_in_two_stages() -> None:
     stages = pack(inserts(["ann"] * 60 + ["bob"] * 60))
 

@@ -297,7 +297,7 @@ def test_what_is_not_configured_is_told_after_the_payloads_are_logged(
     monkeypatch.setenv("RECORDS_TABLE", "records")
     module._ingestor.cache_clear()
 
-    with pytest.raises(SettingsError, match="FAILURE_BUCKET is missing; STREAM_ARN is missing"):
+    with pytest.raises(SettingsError, match="^FAILURE_BUCKET is missing; STREAM_ARN is missing$"):
         handler(payloads('{"RecordID": 7, "Username": "jane", "Score": 1}'), context)
 
     assert logged(capsys)[0]["message"].startswith("Decoded payload: {")

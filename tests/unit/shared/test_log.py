@@ -2,6 +2,7 @@
 
 import io
 import json
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -44,6 +45,10 @@ def test_a_time_has_milliseconds(seconds: float, text: str) -> None:
 @pytest.mark.parametrize("text", ["grüße", "\U0001f600", "\\ud800"])
 def test_text_without_lone_surrogates_is_written_as_it_is(text: str) -> None:
     assert json.dumps(text, ensure_ascii=False).encode() in written(text)
+
+
+def test_what_json_does_not_know_is_logged_as_text() -> None:
+    assert json.loads(written("message", Score=Decimal("1.50")))["Score"] == "1.50"
 
 
 def test_lines_are_written_once() -> None:

@@ -255,6 +255,21 @@ def test_the_exit_code_of_a_redrive_says_whether_anything_is_left(store: Store, 
     assert (code, text) == (0, f"redriven    {key}  records: 1\nObjects: redriven 1.\n")
 
 
+def test_the_help_says_what_each_option_is_for() -> None:
+    app = typer.Typer(add_completion=False)
+    app.command()(redrive_command)
+
+    helps = {option.name: getattr(option, "help", None) for option in typer.main.get_command(app).params}
+
+    assert helps | {"stage": ""} == {
+        "stage": "",
+        "since": "only what first failed since: 15m, 2h, 7d, or a time",
+        "function": "only this function, by its name in the lab",
+        "dry_run": "say what would be replayed, and replay nothing",
+        "as_json": "one JSON document a line",
+    }
+
+
 def test_a_redrive_of_what_cannot_be_read_exits_as_one_that_fails(store: Store, command: Command) -> None:
     store.discard(payload="?")
 

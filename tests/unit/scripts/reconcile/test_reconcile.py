@@ -123,7 +123,7 @@ def test_each_cause_is_told_and_repaired(fix: bool) -> None:
     del world.ledger.entries["1"]
     world.ledger.totals["ann"] = Decimal(2), 1
     world.ledger.entries["9"] = Entry(OLD_VERSION, "cid", Decimal(5))
-    world.ledger.totals |= {"cid": (Decimal(5), 1), "dan": (Decimal(3), 0)}
+    world.ledger.totals |= {"cid": (Decimal(5), 1), "Dan": (Decimal(3), 0)}
     world.source.items[3] = score_image(3, "eve", "11")
 
     found = world.reconcile(fix=fix)
@@ -133,7 +133,7 @@ def test_each_cause_is_told_and_repaired(fix: bool) -> None:
         Finding("bob", "3", Cause.OTHER_VALUE, "10", "nothing", fix, False),
         Finding("eve", "3", Cause.OTHER_VALUE, "nothing", "11", fix, False),
         Finding("cid", "9", Cause.ORPHANED, "5", "nothing", fix, False),
-        Finding("dan", None, Cause.MISCOUNTED, "3 0", "0 0", fix, False),
+        Finding("Dan", None, Cause.MISCOUNTED, "3 0", "0 0", fix, False),
     }
     assert (world.verdict.in_drift, world.verdict.left) == (5, 0 if fix else 5)
     if fix:
@@ -153,6 +153,20 @@ def test_a_record_that_was_never_counted_is_counted_without_reading_the_ledger_a
 
     assert world.ledger.read_units == 0
     assert world.counted()["ann"] == (Decimal(3), 2)
+
+
+def test_a_cause_is_told_in_words() -> None:
+    assert [str(cause) for cause in Cause] == [
+        "never counted",
+        "counted with another value",
+        "orphaned: counted, but the record is gone or holds no score",
+        "the ledger entry is damaged",
+        "counted from a test event, no record behind it",
+        "the total counts more records than the ledger: counted twice, or entries were deleted",
+        "the total is not the ledger's sum: somebody else wrote it",
+        "the total is damaged: an attribute is missing or is not a number",
+        "the sum does not fit a DynamoDB number, so the total cannot be corrected",
+    ]
 
 
 def test_a_total_that_counts_more_records_than_the_ledger_was_counted_twice() -> None:
@@ -456,6 +470,7 @@ def test_a_test_event_for_a_record_that_exists_is_drift_when_it_differs() -> Non
         ({"Version": {"S": f"{LABEL}#zzz"}}, "Version is above"),
         ({"Score": {"S": "10"}}, "Username or Score is missing or unreadable"),
         ({"Score": None}, "Username or Score is missing or unreadable"),
+        ({"Username": None}, "Username or Score is missing or unreadable"),
         ({"Username": {"B": b"bob"}}, "Username or Score is missing or unreadable"),
         ({"Username": {"S": ""}}, "Username or Score is missing or unreadable"),
         ({"ExpiresAt": {"N": "1"}}, "ExpiresAt would delete it"),
@@ -800,7 +815,7 @@ def test_two_reconciles_of_a_stage_do_not_run_at_once(tmp_path: Path) -> None:
 
     with (
         command._snapshot(system, ARN, 1),
-        pytest.raises(UserError, match="Another reconcile of stage test is running here"),
+        pytest.raises(UserError, match="^Another reconcile of stage test is running here. Wait for it$"),
         command._snapshot(system, ARN, 2),
     ):
         pass
