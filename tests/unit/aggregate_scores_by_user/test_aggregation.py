@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from handlers.aggregate_scores_by_user.counting import ENTRY_DAMAGED, TOO_OLD
+from handlers.aggregate_scores_by_user.counting import TOO_OLD
 from handlers.aggregate_scores_by_user.ledger import DAMAGED, Entry, Transaction, UncountableError
 from handlers.shared.errors import RefusedError, RetryableError
 from handlers.shared.lambda_types import DynamoDBRecord
@@ -134,6 +134,7 @@ def test_a_redelivered_batch_changes_nothing(function: Function, ledger: InMemor
     assert function.invoke(batch) == DONE
 
     assert ledger.totals == totals == {"bob": (Decimal(5), 1)}
+    assert json.loads(function.log.getvalue().splitlines()[-1])["Duplicates"] == 2
 
 
 def test_a_redelivered_batch_of_inserts_pays_for_one_failed_transaction_and_reads_the_rest(
@@ -231,6 +232,19 @@ def test_another_copy_of_the_function_that_was_faster_is_not_counted_twice(
     assert function.invoke(batch) == DONE
 
     assert ledger.totals == {"ann": (Decimal(3), 2)}
+
+
+def test_every_change_of_every_stage_that_is_not_begun_is_unfinished(
+    function: Function, ledger: InMemoryLedger
+) -> None:
+    ledger.before = failing(RefusedError("AccessDenied"), of("cid"))
+    # The update comes last in the last of three stages: full transactions, remainders, and what of them shares a user.
+    batch = [modify(500, 1, "bob", "1"), *(insert(i, i, "cid", "1") for i in range(2, 101))]
+    batch += [insert(i, i, "ann", "1") for i in range(101, 161)] + [insert(i, i, "bob", "1") for i in range(161, 221)]
+
+    assert function.invoke(batch) == failed(1)
+
+    assert ledger.totals == {}
 
 
 def test_a_throttle_is_waited_out(function: Function, ledger: InMemoryLedger) -> None:
@@ -390,6 +404,7 @@ def test_poison_that_cannot_be_parked_is_reported_though_the_rest_is_counted(
     assert ledger.totals == {"ann": (Decimal(2), 2)}
     summary = json.loads(function.log.getvalue().splitlines()[-1])
     assert (summary["Parked"], summary["Failed"]) == (0, 1)
+    assert "NoSuchBucket: no" in function.log.getvalue()
 
 
 @pytest.mark.parametrize("body", [None, {}, "text"])
@@ -412,6 +427,7 @@ def test_a_score_that_overflows_its_total_is_parked_and_the_rest_is_counted(
 
     assert ledger.totals["ann"] == (Decimal(int(LARGEST) - 10**100), 2)
     assert ledger.totals["bob"] == (Decimal(1), 1)
+    assert ledger.read_units == 0, "an overflow says nothing of what the ledger knows"
     assert [json.loads(document)["reason"] for document in parking.documents.values()] == [OVERFLOW]
     assert parked_at(3) in parking.documents
 
@@ -510,7 +526,10 @@ def test_a_record_too_old_to_judge_is_parked_and_not_counted(
 
     assert ledger.counted() == ({"ann": (Decimal(84), 2)} if counted else {})
     reasons = [json.loads(document)["reason"] for document in parking.documents.values()]
-    assert reasons == [] if counted else [TOO_OLD, TOO_OLD]
+    assert set(reasons) == (set() if counted else {TOO_OLD})
+    assert TOO_OLD == (
+        "older than 35 days, and the ledger holds no earlier change of its item: only make reconcile can count it"
+    )
 
 
 def test_an_old_record_counts_where_the_ledger_knows_its_item(ledger: InMemoryLedger, parking: InMemoryParking) -> None:
@@ -543,12 +562,14 @@ def test_an_entry_that_no_change_of_the_stream_wrote_does_not_make_an_old_record
 def test_an_old_record_that_says_what_reconcile_has_counted_is_done(
     ledger: InMemoryLedger, parking: InMemoryParking
 ) -> None:
-    ledger.entries["1"] = entry = Entry(f"{LABEL}#{0:040}", "ann", Decimal(42))
+    entries = {number: Entry(f"{LABEL}#{0:040}", "ann", Decimal(42)) for number in ("1", "2")}
+    ledger.entries |= entries
     function = Function(ledger, parking, clock=lambda: NOW + 50 * DAYS)
 
-    assert function.invoke([insert(1, 1, "ann", "42")]) == DONE
+    assert function.invoke([insert(1, 1, "ann", "42"), insert(2, 2, "ann", "42")]) == DONE
 
-    assert (ledger.entries["1"], parking.documents) == (entry, {})
+    assert (ledger.entries, parking.documents) == (entries, {})
+    assert json.loads(function.log.getvalue())["Duplicates"] == 2
 
 
 @pytest.mark.parametrize("at", [None, "yesterday", -1])
@@ -602,7 +623,9 @@ def test_a_damaged_entry_parks_its_record_and_the_rest_is_counted(
     assert function.invoke([make(1, 1, "ann", "42"), insert(2, 2, "ann", "1")]) == DONE
 
     assert ledger.totals == {"ann": (Decimal(1), 1)}
-    assert [json.loads(document)["reason"] for document in parking.documents.values()] == [ENTRY_DAMAGED]
+    assert [json.loads(document)["reason"] for document in parking.documents.values()] == [
+        "the ledger's entry is damaged: make reconcile FIX=1 repairs it"
+    ]
 
 
 def test_a_read_that_is_throttled_is_waited_out(function: Function, ledger: InMemoryLedger) -> None:

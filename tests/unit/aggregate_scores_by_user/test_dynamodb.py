@@ -201,7 +201,7 @@ def test_keys_left_unprocessed_are_read_again(ledger: DynamoDBLedger, stubber: S
         "batch_get_item", {"Responses": {"ledger": []}, "UnprocessedKeys": keys}, {"RequestItems": keys}
     )
 
-    with pytest.raises(RetryableError, match="^DynamoDB left keys unprocessed$"):
+    with pytest.raises(RetryableError, match=r"^DynamoDB left keys unprocessed$"):
         ledger.read(["1"])
 
 

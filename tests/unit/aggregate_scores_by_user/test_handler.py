@@ -78,6 +78,7 @@ def test_a_batch_reaches_the_tables_and_the_bucket(stores: None, capsys: pytest.
     assert json.loads(parked["Body"].read())["payload"]["Records"] == batch[-1:]
     summary: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert summary["message"] == "Successfully processed 301 records."
+    assert [each["Namespace"] for each in summary["_aws"]["CloudWatchMetrics"]] == ["GameScores"]
 
 
 def test_as_many_calls_run_at_once_as_the_environment_says(stores: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -265,6 +265,21 @@ def test_score_events_reach_the_table_and_wrong_ones_the_bucket(
     assert (published["Namespace"], published["Dimensions"]) == ("GameScores", [["FunctionName"]])
 
 
+def test_reasons_are_counted(stores: None, context: LambdaContext, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = [f'{{"RecordID": {number}, "Username": "jane", "Score": null}}' for number in range(2)]
+
+    handler(payloads(*wrong, '{"RecordID": 7, "Username": 1, "Score": 1}'), context)
+
+    assert logged(capsys)[-2]["reasons"] == {"Score is not a number": 2, "Username is not a string": 1}
+
+
+def test_as_many_connections_are_kept_as_calls_run_at_once(stores: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONCURRENCY", "7")
+    ingestor, _ = module._ingestor("Function")
+
+    assert ingestor.records._client.meta.config.max_pool_connections == 7  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(("remaining_ms", "failed"), [(4_900, [{"itemIdentifier": "0"}]), (5_100, [])])
 def test_no_call_begins_in_the_last_seconds_of_an_invocation(
     remaining_ms: int, failed: list[dict[str, str]], stores: None
@@ -297,7 +312,7 @@ def test_what_is_not_configured_is_told_after_the_payloads_are_logged(
     monkeypatch.setenv("RECORDS_TABLE", "records")
     module._ingestor.cache_clear()
 
-    with pytest.raises(SettingsError, match="^FAILURE_BUCKET is missing; STREAM_ARN is missing$"):
+    with pytest.raises(SettingsError, match=r"^FAILURE_BUCKET is missing; STREAM_ARN is missing$"):
         handler(payloads('{"RecordID": 7, "Username": "jane", "Score": 1}'), context)
 
     assert logged(capsys)[0]["message"].startswith("Decoded payload: {")

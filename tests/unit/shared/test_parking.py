@@ -41,7 +41,7 @@ def test_a_document_has_the_record_where_event_source_mappings_put_theirs() -> N
     }
 
 
-@pytest.mark.parametrize("value", [None, "2026-11-23", -1, 1e12, float("nan")])
+@pytest.mark.parametrize("value", [None, "2026-11-23", -1, 1e11, float("nan")])
 def test_a_time_that_is_none_leaves_a_record_undated(value: object) -> None:
     assert moment(value) is None
     assert parked_key("Function", {"eventID": "1"}, moment(value)) == "parked/Function/undated/1.json"

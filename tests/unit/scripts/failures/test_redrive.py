@@ -446,9 +446,13 @@ def test_what_fails_stays_with_its_new_reason_and_only_the_records_that_still_fa
     assert isinstance(store.document(KEY)["payload"], str if payload == "escaped" else dict)
 
 
-def test_parked_records_share_an_invocation(store: Store) -> None:
-    for number in range(1, 6):
-        store.park(number)
+@pytest.mark.parametrize("how", ["parked", "discarded"])
+def test_an_invocation_gets_as_many_records_as_a_batch_has(how: str, store: Store) -> None:
+    if how == "parked":
+        for number in range(1, 6):
+            store.park(number)
+    else:
+        store.discard(*range(1, 6))
     sizes: list[int] = []
 
     def invoke(records: Sequence[Record]) -> Answer:

@@ -184,6 +184,12 @@ def test_what_is_counted_while_it_is_in_doubt_is_not_accused() -> None:
     assert world.reconcile() == []
     assert world.verdict.unjudged == 0
     assert world.pauses == 1, "what is sound is looked at no further"
+    assert world.lines == [
+        "Reading the tables",
+        "records: 4, entries: 3, totals: 2",
+        "Records in doubt: 1",
+        "Records in doubt: 1",
+    ]
 
 
 def test_what_never_keeps_still_is_not_judged() -> None:
@@ -231,10 +237,11 @@ def test_a_record_that_could_not_be_counted_is_not_called_repaired() -> None:
 def test_a_correction_that_was_done_though_its_answer_was_lost_is_a_finding_that_is_repaired() -> None:
     world = World()
     world.ledger.totals["bob"] = Decimal(20), 2
-    answers = iter([None])
+    corrections = []
 
     def lose_the_answer() -> None:
-        for _ in answers:
+        corrections.append("done")
+        if len(corrections) == 1:
             raise RetryableError("no answer")
 
     world.tables.after = lose_the_answer
@@ -242,6 +249,14 @@ def test_a_correction_that_was_done_though_its_answer_was_lost_is_a_finding_that
 
     assert hasty.run(fix=True) == Verdict(in_drift=1, left=0, unjudged=0, tests=0)
     assert list(world.snapshot.findings()) == [Finding("bob", None, Cause.COUNTED_TWICE, "20 2", "10 1", True, False)]
+    assert corrections == ["done"], "it is read again, not written again"
+    assert world.lines == [
+        "Reading the tables",
+        "records: 3, entries: 3, totals: 2",
+        "Totals in doubt: 1",
+        "Not corrected yet: no answer",
+        "Totals in doubt: 1",
+    ]
 
 
 def test_a_correction_that_is_refused_ends_the_run_and_is_not_tried_again() -> None:
@@ -815,7 +830,7 @@ def test_two_reconciles_of_a_stage_do_not_run_at_once(tmp_path: Path) -> None:
 
     with (
         command._snapshot(system, ARN, 1),
-        pytest.raises(UserError, match="^Another reconcile of stage test is running here. Wait for it$"),
+        pytest.raises(UserError, match=r"^Another reconcile of stage test is running here. Wait for it$"),
         command._snapshot(system, ARN, 2),
     ):
         pass

@@ -1,12 +1,13 @@
 """What a snapshot makes of what reconcile reads: which records are doubted, and which totals are suspected."""
 
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from handlers.aggregate_scores_by_user.change import Change
 from handlers.aggregate_scores_by_user.ledger import Entry
-from scripts.reconcile.snapshot import Snapshot
+from scripts.reconcile.snapshot import Finding, Snapshot
 from scripts.reconcile.tables import Item
 from tests.fakes.stream import NOW
 
@@ -26,6 +27,41 @@ def record(record_id: str, username: str | None, score: str) -> Change:
 
 def entry(score: str, version: str = "v") -> tuple[Entry, bool]:
     return Entry(version, "ann", Decimal(score)), False
+
+
+def test_what_was_read_before_repairs_began_is_forgotten(tmp_path: Path) -> None:
+    def reopened(snapshot: Snapshot) -> Snapshot:
+        snapshot.close()
+        return Snapshot(tmp_path / "snapshot")
+
+    snapshot = Snapshot(tmp_path / "snapshot")
+    snapshot.add_records("records", 0, None, [record("1", "ann", "1")])
+    snapshot.add_entries("entries", 0, None, {"1": entry("1")})
+    snapshot.add_totals("after", 0, None, [total("1", "1")])
+    snapshot = reopened(snapshot)
+    assert snapshot.size() == {"records": 1, "entries": 1, "totals": 1}
+
+    snapshot.use_up()
+
+    snapshot = reopened(snapshot)
+    assert snapshot.size() == {"records": 0, "entries": 0, "totals": 0}
+
+
+def test_every_finding_is_told_in_order(snapshot: Snapshot) -> None:
+    found = [Finding(None, str(number), "cause", "1", "2", False, False) for number in range(250)]
+    for each in found:
+        snapshot.find(each)
+
+    assert list(snapshot.findings()) == found
+
+
+def test_a_doubt_that_ends_before_a_look_has_found_nothing(snapshot: Snapshot) -> None:
+    snapshot.add_records("records", 0, None, [record("1", "ann", "1")])
+    snapshot.find_doubts()
+
+    snapshot.conclude("1", sound=False, problem="problem")
+
+    assert (snapshot.doubtful(), list(snapshot.findings())) == (0, [])
 
 
 def test_a_doubted_record_is_accused_the_moment_it_was_seen_unchanged_often_enough(snapshot: Snapshot) -> None:

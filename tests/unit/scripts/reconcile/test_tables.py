@@ -98,9 +98,10 @@ def test_what_dynamodb_leaves_unprocessed_is_asked_for_until_it_is_read(dynamodb
     assert dynamodb.units == [4, 5, 6]
 
 
-def test_a_total_that_has_changed_meanwhile_is_left_alone(dynamodb: DynamoDB) -> None:
+@pytest.mark.parametrize("answer", [{}, {"Item": {"Username": {"S": "ann"}, "Correction": {"S": "another"}}}])
+def test_a_total_that_has_changed_meanwhile_is_left_alone(answer: Any, dynamodb: DynamoDB) -> None:
     dynamodb.stubber.add_client_error("update_item", "ConditionalCheckFailedException", http_status_code=400)
-    dynamodb.stubber.add_response("get_item", {"Item": {"Username": {"S": "ann"}, "Correction": {"S": "another"}}})
+    dynamodb.stubber.add_response("get_item", answer)
 
     assert not dynamodb.tables.correct("ann", {"Score": {"N": "1"}}, "2", 3, "mine")
 
