@@ -479,16 +479,16 @@ def test_a_test_event_for_a_record_that_exists_is_drift_when_it_differs() -> Non
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        ({"Version": None}, "Version is missing"),
+        ({"Version": None}, "Version is missing or is not text"),
         ({"Version": {"N": "1"}}, "Version is missing or is not text"),
-        ({"Version": {"S": "zzz"}}, "Version is above"),
-        ({"Version": {"S": f"{LABEL}#zzz"}}, "Version is above"),
+        ({"Version": {"S": "zzz"}}, "Version is above those of all changes of the table's stream"),
+        ({"Version": {"S": f"{LABEL}#zzz"}}, "Version is above those of all changes of the table's stream"),
         ({"Score": {"S": "10"}}, "Username or Score is missing or unreadable"),
         ({"Score": None}, "Username or Score is missing or unreadable"),
         ({"Username": None}, "Username or Score is missing or unreadable"),
         ({"Username": {"B": b"bob"}}, "Username or Score is missing or unreadable"),
         ({"Username": {"S": ""}}, "Username or Score is missing or unreadable"),
-        ({"ExpiresAt": {"N": "1"}}, "ExpiresAt would delete it"),
+        ({"ExpiresAt": {"N": "1"}}, "ExpiresAt would delete it though it counts"),
     ],
 )
 def test_a_damaged_ledger_entry_is_a_finding_and_is_repaired(damage: Item, says: str) -> None:
@@ -496,7 +496,7 @@ def test_a_damaged_ledger_entry_is_a_finding_and_is_repaired(damage: Item, says:
     world.damage_entry("3", damage)
 
     found = {each.record_id: each for each in world.reconcile()}
-    assert says in found["3"].cause
+    assert found["3"].cause == f"the ledger entry is damaged: {says}"
     assert (found["3"].username, found["3"].expected) == ("bob", "10")
     assert world.verdict.judgement is Judgement.WRONG
 

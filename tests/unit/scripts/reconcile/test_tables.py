@@ -110,6 +110,14 @@ def test_a_total_that_has_changed_meanwhile_is_left_alone(answer: Any, dynamodb:
     assert dynamodb.requests[1]["ConsistentRead"] is True
 
 
+def test_a_correction_takes_one_request(dynamodb: DynamoDB) -> None:
+    dynamodb.stubber.add_response("update_item", {})
+
+    assert dynamodb.tables.correct("ann", {"Score": {"N": "1"}}, "2", 3, "mine")
+
+    assert len(dynamodb.requests) == 1
+
+
 def test_a_correction_that_is_refused_is_no_correction(dynamodb: DynamoDB) -> None:
     dynamodb.stubber.add_client_error("update_item", "AccessDeniedException", http_status_code=400)
 
