@@ -209,7 +209,8 @@ SEMANTICS = [
         CHOSEN,
         f"{ENGINE}test_the_retry_count_of_a_batch_survives_a_restart",
         Ours("AWS does not say what its own restarts do to the count"),
-        "AWS does not say what a change of a mapping does to them; here they go on.",
+        "AWS does not say what a change of a mapping does to them; here they go on, unless filters, parallelism or the "
+        "tumbling window change, or BatchSize falls below the batch: then batches are formed anew.",
     ),
     Semantic(
         "changes of a mapping, a minute or two later",

@@ -2,16 +2,19 @@
 
 import asyncio
 import json
+import zlib
 from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from localcloud.engine.ports import Checkpoint, ShardCheckpoint, SourceError
+from localcloud.engine.ports import Checkpoint, Page, ShardCheckpoint, SourceError
 from tests.simulation.stream import texts
 from tests.simulation.virtual_time import run
 from tests.simulation.world import EPOCH, Fault, Luck, Simulation
+
+ODD = {"Filters": [{"Pattern": json.dumps({"data": [{"suffix": digit} for digit in "13579"]})}]}
 
 
 def accept(event: dict[str, Any]) -> None:
@@ -321,6 +324,90 @@ def test_a_batch_that_was_halved_stays_halved_after_a_restart() -> None:
     assert invoked[:2] == [["a", "b", "c", "d"], ["a", "b"]]
     assert [len(batch) for batch in invoked[2:]].count(4) == 0
     assert Counter(text for [text] in [batch for batch in invoked if len(batch) == 1]) == dict.fromkeys("abcd", 3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ParallelizationFactor": 1},
+        {"ParallelizationFactor": 2},
+        {"ParallelizationFactor": 1, "BatchSize": 3},
+        {"FilterCriteria": {"Filters": [{"Pattern": '{"data": [{"prefix": "n1"}]}'}]}},
+        {"FilterCriteria": {}},
+    ],
+)
+def test_batches_under_retry_do_not_hold_a_shard_when_the_mapping_changes(change: dict[str, Any]) -> None:
+    async def story() -> Simulation:
+        settings = {"BatchSize": 10, "ParallelizationFactor": 10, "FilterCriteria": ODD}
+        simulation = Simulation("kinesis", settings, fail)
+        for number in range(400):
+            simulation.stream.put(f"k{number // 2}", f"n{number}")
+        simulation.start()
+        await asyncio.sleep(35)
+        simulation.function = accept
+        simulation.seen.clear()
+        simulation.settings |= change
+        await asyncio.sleep(600)
+        simulation.check()
+        return simulation
+
+    simulation = run(story())
+
+    assert simulation.checkpoint is not None
+    assert simulation.checkpoint.shards["shardId-000000000000"].after == simulation.stream.records[-1].sequence
+    assert max(len(seen.event["Records"]) for seen in simulation.seen) <= simulation.settings["BatchSize"]
+
+
+def test_a_batch_under_retry_that_no_longer_fits_into_memory_is_formed_anew() -> None:
+    async def story() -> Simulation:
+        settings = {"BatchSize": 100, "ParallelizationFactor": 10, "MaximumBatchingWindowInSeconds": 5}
+        simulation = Simulation("kinesis", settings, fail)
+        lanes = [zlib.crc32(f"k{number}".encode()) % 10 for number in range(2000)]
+        [rare, *_], others = [n for n in range(2000) if lanes[n] == 0], [n for n in range(2000) if lanes[n]][:500]
+        for number in (rare, *others, rare):
+            simulation.stream.put(f"k{number}", str(number))
+        simulation.start()
+        await asyncio.sleep(35)
+        simulation.function = accept
+        simulation.settings["BatchSize"] = 20
+        await asyncio.sleep(600)
+        simulation.check()
+        return simulation
+
+    simulation = run(story())
+
+    assert simulation.checkpoint is not None
+    assert simulation.checkpoint.shards["shardId-000000000000"].after == simulation.stream.records[-1].sequence
+
+
+def test_a_batch_under_retry_whose_last_record_is_trimmed_goes_on_without_it() -> None:
+    async def story() -> Simulation:
+        simulation = Simulation("kinesis", {"BatchSize": 2}, fail, retention=3600)
+        read = simulation.stream.read
+        out = False
+
+        async def one_by_one(shard_id: str, iterator: str, limit: int) -> Page:
+            nonlocal out
+            if out and simulation.now() < EPOCH + 4000:
+                raise SourceError("the stream is not to be had")
+            page = await read(shard_id, iterator, min(limit, 1))
+            out = bool(page.records)
+            return page
+
+        simulation.stream.put("k", "a")
+        simulation.stream.put("k", "b")
+        simulation.start()
+        await asyncio.sleep(10)
+        simulation.kill()
+        simulation.stream.read = one_by_one  # type: ignore[method-assign]
+        simulation.start()
+        await asyncio.sleep(5000)
+        simulation.check()
+        return simulation
+
+    simulation = run(story())
+
+    assert any("RecordAgeExceeded" in loss for loss in simulation.losses)
 
 
 def _time(seconds: float) -> datetime:

@@ -68,7 +68,7 @@ class Lane:
         self._waiting: deque[Record] = deque()
         self._bytes = 0
         self._more = asyncio.Event()
-        self._read = -1
+        self._read: float = -1
         self._pending: list[Batch[Record]] = []  # the last one is next
         self._window_is_full = False
         self._shard_ended = False
@@ -80,8 +80,11 @@ class Lane:
         self._bytes += len(record.body) + 1
         self._more.set()
 
-    def read_up_to(self, number: int) -> None:
-        """Note that all records of the shard up to a sequence number were read, whichever lane got them."""
+    def read_up_to(self, number: float) -> None:
+        """Note that all records of the shard up to a sequence number were read, whichever lane got them.
+
+        Infinity says that none can be read now that this lane may wait for.
+        """
         self._read = number
         self._more.set()
 
@@ -121,14 +124,17 @@ class Lane:
         return await self._retried() or Batch(await self._next_records(opened))
 
     async def _retried(self) -> Batch[Record] | None:
-        """Return the batch that an engine before this one was retrying, with its count; None when there is none."""
+        """Return the batch that an engine before this one was retrying, with its count.
+
+        None when there is none, or when it is larger than batches or memory are now.
+        """
         retry = self._memory.checkpoint.retries.get(self._waiting[0].sequence)
         if retry is None or retry.count > self._mapping.batch_size:
             return None
         while self._read < int(retry.last):
             await self._one_more(until=None)
         count = sum(record.number <= int(retry.last) for record in self._waiting)
-        return Batch(self._take(count), retry.invokes)
+        return Batch(self._take(count), retry.invokes) if count == retry.count else None
 
     async def _next_records(self, opened: float) -> list[Record]:
         """Wait until BatchSize, the batching window or 6 MB ends the batch, whichever comes first.
