@@ -2,6 +2,13 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
+variables {
+  name        = "AggregateScoresByUser"
+  description = "Adds up scores"
+  package     = "modules/function/main.tf" # any file: nothing is deployed
+  handler     = "handlers.aggregate_scores_by_user.handler.handler"
+}
+
 run "logs_as_json_to_a_group_that_expires" {
   command = plan
 
@@ -10,11 +17,7 @@ run "logs_as_json_to_a_group_that_expires" {
   }
 
   variables {
-    name        = "AggregateScoresByUser"
-    description = "Adds up scores"
-    package     = "modules/function/main.tf" # any file: nothing is deployed
-    handler     = "handlers.aggregate_scores_by_user.handler.handler"
-    grants      = { update-totals = "{}" }
+    grants = { update-totals = "{}" }
   }
 
   assert {
@@ -40,13 +43,6 @@ run "publishes_every_change_and_shares_the_accounts_concurrency" {
     source = "./modules/function"
   }
 
-  variables {
-    name        = "AggregateScoresByUser"
-    description = "Adds up scores"
-    package     = "modules/function/main.tf"
-    handler     = "handlers.aggregate_scores_by_user.handler.handler"
-  }
-
   assert {
     condition     = aws_lambda_function.this.publish && aws_lambda_alias.live.name == "live"
     error_message = "A rollback needs versions, and triggers need an alias that moves."
@@ -66,10 +62,6 @@ run "encrypts_with_a_key_and_reserves_when_asked" {
   }
 
   variables {
-    name                 = "AggregateScoresByUser"
-    description          = "Adds up scores"
-    package              = "modules/function/main.tf"
-    handler              = "handlers.aggregate_scores_by_user.handler.handler"
     reserved_concurrency = 5
     kms_key_arn          = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
   }
@@ -92,10 +84,6 @@ run "refuses_to_reserve_nothing" {
   }
 
   variables {
-    name                 = "AggregateScoresByUser"
-    description          = "Adds up scores"
-    package              = "modules/function/main.tf"
-    handler              = "handlers.aggregate_scores_by_user.handler.handler"
     reserved_concurrency = 0
   }
 
@@ -111,7 +99,6 @@ run "refuses_what_lambda_does" {
 
   variables {
     name               = "AggregateScoresByUser-with-a-name-that-is-too-long-for-its-role"
-    description        = "Adds up scores"
     package            = "build/missing.zip"
     handler            = "handler.handler"
     memory_size        = 64
@@ -128,13 +115,6 @@ run "may_write_its_own_log_and_is_run_for_this_account" {
 
   module {
     source = "./modules/function"
-  }
-
-  variables {
-    name        = "AggregateScoresByUser"
-    description = "Adds up scores"
-    package     = "modules/function/main.tf"
-    handler     = "handlers.aggregate_scores_by_user.handler.handler"
   }
 
   assert {

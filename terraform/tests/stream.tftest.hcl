@@ -2,15 +2,15 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
+variables {
+  name = "Demo-Stream"
+}
+
 run "is_one_encrypted_shard_by_default" {
   command = plan
 
   module {
     source = "./modules/stream"
-  }
-
-  variables {
-    name = "Demo-Stream"
   }
 
   assert {
@@ -36,7 +36,6 @@ run "without_shard_count_is_on_demand" {
   }
 
   variables {
-    name        = "Demo-Stream"
     shard_count = null
   }
 
@@ -54,7 +53,6 @@ run "refuses_a_retention_that_kinesis_does_not_offer" {
   }
 
   variables {
-    name            = "Demo-Stream"
     retention_hours = 12
   }
 
@@ -69,7 +67,6 @@ run "refuses_no_shards_and_half_shards" {
   }
 
   variables {
-    name        = "Demo-Stream"
     shard_count = 1.5
   }
 
@@ -84,7 +81,6 @@ run "lets_a_reader_read_and_decrypt_it_and_nothing_else" {
   }
 
   variables {
-    name        = "Demo-Stream"
     kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
   }
 

@@ -2,16 +2,16 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
+variables {
+  name     = "GameScoresByUser"
+  hash_key = { name = "Username", type = "S" }
+}
+
 run "is_on_demand_encrypted_and_silent_by_default" {
   command = plan
 
   module {
     source = "./modules/table"
-  }
-
-  variables {
-    name     = "GameScoresByUser"
-    hash_key = { name = "Username", type = "S" }
   }
 
   assert {
@@ -34,8 +34,6 @@ run "is_created_with_a_key" {
   }
 
   variables {
-    name        = "GameScoresByUser"
-    hash_key    = { name = "Username", type = "S" }
     kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/1"
   }
 
@@ -53,8 +51,6 @@ run "plans_another_key" {
   }
 
   variables {
-    name        = "GameScoresByUser"
-    hash_key    = { name = "Username", type = "S" }
     kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/2"
   }
 
@@ -71,11 +67,6 @@ run "plans_to_let_go_of_its_key" {
     source = "./modules/table"
   }
 
-  variables {
-    name     = "GameScoresByUser"
-    hash_key = { name = "Username", type = "S" }
-  }
-
   assert {
     condition     = !aws_dynamodb_table.this.server_side_encryption[0].enabled
     error_message = "The provider keeps kms_key_arn where it is null, so only a change of enabled takes a key away."
@@ -87,10 +78,6 @@ run "lets_go_of_its_key" {
     source = "./modules/table"
   }
 
-  variables {
-    name     = "GameScoresByUser"
-    hash_key = { name = "Username", type = "S" }
-  }
 }
 
 run "plans_a_key_where_it_had_none" {
@@ -101,8 +88,6 @@ run "plans_a_key_where_it_had_none" {
   }
 
   variables {
-    name        = "GameScoresByUser"
-    hash_key    = { name = "Username", type = "S" }
     kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/1"
   }
 

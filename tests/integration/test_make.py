@@ -14,11 +14,9 @@ import boto3
 import pytest
 
 from localcloud.cloud import CREDENTIAL, HOST, REGION, LocalCloud
-from scripts.stage import stages
+from scripts.stage import ROOT, stages
 from tests.integration.shell import Shell
 from tests.waiting import eventually
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

@@ -3,9 +3,8 @@
 import os
 import re
 import subprocess
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from scripts.stage import ROOT
 
 
 def test_every_test_of_the_terraform_modules_passes() -> None:

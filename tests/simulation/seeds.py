@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from scripts.stage import ROOT
+
 USUAL = 1000
 """HISTORIES when nobody sets it."""
 

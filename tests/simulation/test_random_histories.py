@@ -8,8 +8,9 @@ from collections import Counter
 
 import pytest
 
+from scripts.stage import ROOT
 from tests.simulation.history import History
-from tests.simulation.seeds import ROOT, replay, seeds
+from tests.simulation.seeds import replay, seeds
 from tests.simulation.virtual_time import run
 
 EXPECTED = {"write", "crash", "reshard", "alter", "poison", "filtered", "RetryAttemptsExhausted"}

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from scripts.stage import ROOT
+
 DEVELOP = ROOT / "scripts/develop"
 RUNTIME = [
     file

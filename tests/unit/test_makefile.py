@@ -2,9 +2,8 @@
 
 import os
 import subprocess
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from scripts.stage import ROOT
 
 
 def dry_run(*arguments: str, **environment: str) -> str:

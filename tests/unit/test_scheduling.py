@@ -1,10 +1,7 @@
 """Tests that share a deployed system share a process."""
 
-from pathlib import Path
-
+from scripts.stage import ROOT
 from tests.scheduling import scope
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_every_file_that_uses_the_deployed_system_shares_a_process_with_others() -> None:

@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -16,11 +15,11 @@ from handlers.process_kinesis_records import handler as module
 from handlers.process_kinesis_records.handler import handler
 from handlers.shared.environment import SettingsError
 from handlers.shared.lambda_types import KinesisEvent, LambdaContext
+from scripts.traffic.invoke import EVENTS
 from tests.property.strategies import nested
 from tests.unit.conftest import Context
 
 STREAM = "arn:aws:kinesis:us-east-1:123456789012:stream/Demo-Stream"
-EVENTS = Path(__file__).resolve().parents[3] / "scripts" / "traffic" / "events"
 
 
 def event_of(*data: str) -> KinesisEvent:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from scripts.develop.package import SOURCES, functions, package, package_name
+from scripts.stage import ROOT
 
-ROOT = Path(__file__).resolve().parents[4]
 FUNCTIONS = functions()
 
 
