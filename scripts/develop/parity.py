@@ -280,8 +280,9 @@ SEMANTICS = [
         "tumbling windows: state, final and early invocations, the end of a shard, partial responses",
         SAME,
         f"{WINDOWS}test_a_tumbling_window_carries_its_state_to_its_final_invocation",
-        (sources.WINDOWS, Ours("a final invocation has no records, and a window closes a second after its time")),
-        "A final invocation has no records, and a window closes a second after its time: our choices.",
+        (sources.WINDOWS, Ours("final invocations and when a window closes")),
+        "A final invocation has no records. A window closes when all records that arrived up to a second after its end "
+        "are read; with enhanced fan-out that may take 10 seconds longer. Both are our choices.",
     ),
     Semantic(
         "enhanced fan-out, stream ARNs of consumers",

@@ -61,6 +61,7 @@ class ShardReader:
             if self._progress.is_full(records, size):
                 self._note_read(math.inf)
             limit = await self._progress.room(records, size)
+            began = self._world.now()
             try:
                 if iterator is None:
                     iterator = await self._source.iterator(self._place.shard_id, self._position)
@@ -79,6 +80,9 @@ class ShardReader:
             else:
                 self._world.status.well(self._mapping.uuid, self._place.shard_id)
                 self._take(page)
+                if not page.behind:
+                    for lane in self._lanes:
+                        lane.read_until(began)
                 iterator = page.next
                 if iterator is None:
                     self._note_read(math.inf)

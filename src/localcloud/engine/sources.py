@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/with-ddb-example.html
 
 import base64
 import json
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -19,6 +20,8 @@ from localcloud.engine.rights import FunctionRights, Service
 T = TypeVar("T")
 
 _HOUR = 3600.0
+_BUFFERED_SECONDS = 0.05
+"""An event of a subscription that takes less than this was there before it was asked for."""
 
 
 def source(rights: FunctionRights, threads: Threads, mapping: Mapping) -> Source:
@@ -175,7 +178,10 @@ class ConsumerSource(KinesisSource):
             )
             stream = answer["EventStream"]
             events = iter(stream)
+        asked = time.monotonic()
         event = next(events, None)
+        # MillisBehindLatest is of the moment when the event was sent, and others may be buffered behind it.
+        buffered = time.monotonic() - asked < _BUFFERED_SECONDS
         if event is None:  # the five minutes are over
             stream.close()
             return Page([], iterator, behind=True)
@@ -186,7 +192,7 @@ class ConsumerSource(KinesisSource):
             return Page(records, None)
         following = self._iterator(client, shard_id, Position(after=records[-1].sequence)) if records else iterator
         self._subscriptions[shard_id] = following, stream, events
-        return Page(records, following, behind=True)
+        return Page(records, following, behind=buffered or found.get("MillisBehindLatest", 0) > 0)
 
 
 class DynamoDBSource(_BotoSource):
