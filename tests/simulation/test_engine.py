@@ -76,6 +76,44 @@ def test_what_is_in_flight_when_the_mapping_changes_is_not_delivered_again() -> 
     assert delivered(run(story())) == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("states", [("Creating", "Disabled"), ("Disabled", "Updating", "Disabled")])
+def test_a_disabled_mapping_delivers_nothing_while_it_is_created_or_updated(states: tuple[str, ...]) -> None:
+    async def story() -> Simulation:
+        simulation = Simulation("kinesis", {}, accept)
+        simulation.stream.put("a", "1")
+        await through(simulation, *states)
+        return simulation
+
+    simulation = run(story())
+
+    assert simulation.runners == 0
+    assert delivered(simulation) == []
+
+
+def test_an_enabled_mapping_runs_on_while_it_is_updated() -> None:
+    async def story() -> Simulation:
+        simulation = Simulation("kinesis", {}, accept)
+        await through(simulation, "Creating", "Enabled", "Updating", "Enabled")
+        return simulation
+
+    simulation = run(story())
+
+    assert simulation.runners == 1
+    assert delivered(simulation) == ["Creating", "Enabled", "Updating", "Enabled"]
+    assert [int(seen.at / 10) for seen in simulation.seen] == [1, 1, 2, 3]
+
+
+async def through(simulation: Simulation, *states: str) -> None:
+    """Have a mapping be in each state for ten seconds, and put a record with the state's name in the midst of each."""
+    simulation.settings["State"] = states[0]
+    simulation.start()
+    for state in states:
+        simulation.settings["State"] = state
+        await asyncio.sleep(5)
+        simulation.stream.put("a", state)
+        await asyncio.sleep(5)
+
+
 def test_at_timestamp_begins_there() -> None:
     async def story() -> Simulation:
         settings = {"StartingPosition": "AT_TIMESTAMP", "StartingPositionTimestamp": _time(EPOCH + 5)}
