@@ -184,6 +184,23 @@ def test_what_is_filtered_out_counts_as_processed() -> None:
     assert simulation.checkpoint.shards["shardId-000000000000"].after == simulation.stream.records[-1].sequence
 
 
+def test_a_payload_that_is_nested_too_deeply_to_be_parsed_is_filtered_as_text() -> None:
+    async def story() -> Simulation:
+        rules = [{"data": {"n": [1]}}, {"data": [{"prefix": "[["}]}]
+        filters = {"Filters": [{"Pattern": json.dumps(rule)} for rule in rules]}
+        simulation = Simulation("kinesis", {"FilterCriteria": filters}, accept)
+        for text in ('{"n": 1}', '{"n": 2}', deep, '{"n": 1}'):
+            simulation.stream.put("a", text)
+        simulation.start()
+        await asyncio.sleep(5)
+        simulation.check()
+        return simulation
+
+    deep = "[" * 100_000
+
+    assert delivered(run(story())) == ['{"n": 1}', deep, '{"n": 1}']
+
+
 def test_without_a_destination_a_discarded_batch_is_reported_as_lost() -> None:
     async def story() -> Simulation:
         simulation = Simulation("kinesis", {"MaximumRetryAttempts": 0}, fail)
