@@ -85,8 +85,9 @@ def _is_text(operand: Any) -> bool:
 def _is_range(operand: Any) -> bool:
     if not isinstance(operand, list) or len(operand) not in (2, 4):
         return False
-    return all(sign in _COMPARE for sign in operand[::2] if isinstance(sign, str)) and all(
-        isinstance(sign, str) and _is_number(limit) for sign, limit in zip(operand[::2], operand[1::2], strict=True)
+    return all(
+        isinstance(sign, str) and sign in _COMPARE and _is_number(limit)
+        for sign, limit in zip(operand[::2], operand[1::2], strict=True)
     )
 
 
