@@ -165,6 +165,7 @@ def answer_as_lambda(lambda_svc: Any, kinesis: Any, dynamodb: Any, dynamodb_stre
                 esms.pop(uuid, None)
 
     def find(uuid: str, operation: str) -> dict[str, Any]:
+        forget_deleted()
         mapping: dict[str, Any] | None = esms.get(uuid)
         if mapping is None:
             raise not_found()
