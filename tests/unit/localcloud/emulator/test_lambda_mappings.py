@@ -1,6 +1,5 @@
 """Mappings are answered as Lambda answers, whatever was asked before."""
 
-import json
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
