@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from threading import Barrier
 from typing import Any
 
 import boto3
@@ -273,10 +274,12 @@ def test_reasons_are_counted(stores: None, context: LambdaContext, capsys: pytes
     assert logged(capsys)[-2]["reasons"] == {"Score is not a number": 2, "Username is not a string": 1}
 
 
-def test_as_many_connections_are_kept_as_calls_run_at_once(stores: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_as_many_calls_run_at_once_as_the_environment_says(stores: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONCURRENCY", "7")
     ingestor, _ = module._ingestor("Function")
 
+    together = Barrier(7)
+    assert sorted(ingestor.workers.map(lambda _: together.wait(timeout=10), range(7))) == list(range(7))
     assert ingestor.records._client.meta.config.max_pool_connections == 7  # type: ignore[attr-defined]
 
 
@@ -321,7 +324,9 @@ def test_what_is_not_configured_is_told_after_the_payloads_are_logged(
 def test_loading_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
     load(module)
 
-    assert [(line["level"], line["message"]) for line in logged(capsys)] == [("INFO", "Loading function")]
+    (line,) = logged(capsys)
+    assert line.keys() == {"timestamp", "level", "message"}
+    assert (line["level"], line["message"]) == ("INFO", "Loading function")
 
 
 @pytest.mark.parametrize("environment", [{}, {"RECORDS_TABLE": "records", "FAILURE_BUCKET": "failures"}])

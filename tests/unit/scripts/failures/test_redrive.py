@@ -255,6 +255,19 @@ def test_the_exit_code_of_a_redrive_says_whether_anything_is_left(store: Store, 
     assert (code, text) == (0, f"redriven    {key}  records: 1\nObjects: redriven 1.\n")
 
 
+def test_only_the_failures_of_a_function_are_redriven_when_it_is_named(store: Store, command: Command) -> None:
+    key = store.park(1)
+    store.put("parked/Other/2026-11-23/event-9.json", parked_document("Other", record(9), "why"))
+
+    code, text = command(redrive_command, succeed, "--function", FUNCTION)
+
+    assert (code, text) == (0, f"redriven    {key}  records: 1\nObjects: redriven 1.\n")
+
+
+def test_what_becomes_of_an_object_is_told_in_a_word() -> None:
+    assert sorted(Verdict) == ["failing", "overtaken", "redriven", "skipped", "unreadable"]
+
+
 def test_the_help_says_what_each_option_is_for() -> None:
     app = typer.Typer(add_completion=False)
     app.command()(redrive_command)
@@ -533,7 +546,8 @@ def test_a_function_is_invoked_by_its_alias_and_waited_for_as_long_as_it_may_tak
 
     assert (name, target.batch_size) == ("physical", 7)
     assert target.invoke([record(1)]) == Answer(None, "Unhandled: "), "a function that fails has done nothing"
-    assert configs[0].read_timeout > 900, "or botocore would invoke it once more beside the first"
+    assert configs[0].read_timeout == 910, "or botocore would invoke it once more beside the first"
+    assert configs[0].retries == {"mode": "standard", "total_max_attempts": 5}
 
 
 @pytest.mark.parametrize("reason", ["Score is missing", "Username is missing"])

@@ -27,6 +27,7 @@ from handlers.shared.workers import Threads
 from scripts.cli import UserError
 from scripts.deployment import Deployed
 from scripts.reconcile import reconcile as command
+from scripts.reconcile import reconciliation
 from scripts.reconcile.judgement import Cause, Judgement, Pair, Verdict, read_entry
 from scripts.reconcile.reconcile import EXIT_CODES, metrics, told
 from scripts.reconcile.reconciliation import Reconciliation
@@ -694,6 +695,32 @@ def test_a_repair_that_is_never_done_is_not_called_repaired() -> None:
     assert world.verdict == Verdict(in_drift=1, left=1, unjudged=0, tests=0)
     assert any("TransactionConflictException" in line for line in world.lines)
     assert world.pauses == 2 + 5, "two between three looks, and one before each further attempt"
+
+
+def test_repairs_go_on_while_any_page_of_records_has_one_to_repair(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconciliation, "_COUNTED_AT_ONCE", 1)
+    world = World()
+    for record_id in "1", "2":
+        del world.ledger.entries[record_id]
+    world.ledger.totals["ann"] = Decimal(0), 0
+    left = iter(range(30))
+
+    def fail(transaction: Transaction) -> None:
+        if transaction.puts[0].record_id == "1" and next(left, None) is not None:
+            raise RetryableError("no answer")
+
+    world.ledger.before = fail
+
+    assert [each.repaired for each in world.reconcile(fix=True)] == [True, True]
+    assert world.counted() == world.source.sums()
+
+
+def test_a_test_event_for_a_record_without_a_score_is_orphaned() -> None:
+    world = World()
+    world.source.items[7] = {"RecordID": {"N": "7"}}
+    world.count_test_event("7", "ann", "5")
+
+    assert [(each.record_id, each.cause, each.is_test) for each in world.reconcile()] == [("7", Cause.ORPHANED, False)]
 
 
 def test_a_record_that_is_changed_after_it_was_accused_is_not_judged() -> None:
