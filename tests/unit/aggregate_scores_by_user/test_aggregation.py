@@ -516,7 +516,7 @@ def test_a_crash_between_the_two_steps_of_such_an_update_is_made_up_for(
 DAYS = 24 * 60 * 60
 
 
-@pytest.mark.parametrize(("days", "counted"), [(0, 1), (34.9, 1), (35.1, 0), (400, 0)])
+@pytest.mark.parametrize(("days", "counted"), [(0, 1), (34.9, 1), (35, 1), (35.1, 0), (400, 0)])
 def test_a_record_too_old_to_judge_is_parked_and_not_counted(
     days: float, counted: int, ledger: InMemoryLedger, parking: InMemoryParking
 ) -> None:

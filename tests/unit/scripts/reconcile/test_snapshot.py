@@ -1,5 +1,6 @@
 """What a snapshot makes of what reconcile reads: which records are doubted, and which totals are suspected."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
@@ -45,6 +46,26 @@ def test_what_was_read_before_repairs_began_is_forgotten(tmp_path: Path) -> None
 
     snapshot = reopened(snapshot)
     assert snapshot.size() == {"records": 0, "entries": 0, "totals": 0}
+
+
+def test_a_scan_goes_on_where_it_was_interrupted(snapshot: Snapshot) -> None:
+    scans: dict[str, Callable[[str, Item | None], None]] = {
+        "records": lambda scan, next_: snapshot.add_records(scan, 3, next_, []),
+        "entries": lambda scan, next_: snapshot.add_entries(scan, 3, next_, {}),
+        "before": lambda scan, next_: snapshot.add_totals(scan, 3, next_, []),
+    }
+    for scan, add in scans.items():
+        assert snapshot.position(scan, 3) == (False, None)
+        add(scan, total("1", "1"))
+        assert snapshot.position(scan, 3) == (False, total("1", "1"))
+        add(scan, None)
+        assert snapshot.position(scan, 3) == (True, None)
+
+
+def test_a_tombstone_is_no_entry_of_the_snapshot(snapshot: Snapshot) -> None:
+    snapshot.add_entries("entries", 0, None, {"1": (Entry("v", None, Decimal(0)), False)})
+
+    assert (snapshot.size()["entries"], snapshot.find_doubts()) == (0, 0)
 
 
 def test_every_finding_is_told_in_order(snapshot: Snapshot) -> None:

@@ -136,6 +136,10 @@ def test_a_write_that_another_is_in_the_way_of_may_be_repeated(code: str, dynamo
         dynamodb.tables.mend("1", {}, Entry("v", None, Decimal(0)))
 
 
+def test_tables_go_by_their_names_in_the_lab() -> None:
+    assert sorted(Table) == ["GameScoreLedger", "GameScoreRecords", "GameScoresByUser"]
+
+
 def test_a_key_has_one_spelling() -> None:
     assert record_id({"RecordID": {"N": "1E+1"}}) == "10"
 
