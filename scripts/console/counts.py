@@ -25,6 +25,8 @@ _LOG_WINDOW, _LOG_PERIOD = 60, 10
 # CloudWatch has a minute's value a minute or two after it.
 _CLOUDWATCH_WINDOW, _CLOUDWATCH_PERIOD = 300, 60
 _CLOUDWATCH_EVERY = 60.0
+_LOG_SETTLED, _CLOUDWATCH_SETTLED = 30, 120
+"""Seconds after a period until what was delivered from it is counted, too. Our choice: half a window at most."""
 _OWN = {
     "ProcessKinesisRecords": ("Stored", "Outdated", "Folded", "Parked", "Failed"),
     "AggregateScoresByUser": ("Records", "Applied", "Duplicates", "Folded", "Parked", "Failed"),
@@ -75,6 +77,11 @@ class Counts:
             return self.last[function][1] > 0
         failed, lag = self.of(function, "Failed"), self.of(function, _LAG)
         return bool(failed and lag) and failed.get(max(lag), 0) > 0
+
+    def settled(self, function: str, metric: str, now: datetime) -> float:
+        """Return the sum over the periods that ended so long ago that what followed from them is counted, too."""
+        ended = now.timestamp() - (_CLOUDWATCH_SETTLED if self.is_delayed else _LOG_SETTLED)
+        return sum(value for at, value in self.of(function, metric).items() if at + self.period <= ended)
 
     def waiting(self, function: str) -> int:
         """Return how many records of the last batch wait to be delivered again."""

@@ -25,6 +25,7 @@ def function(lab: str = AGGREGATE, **changes: Any) -> Function:
     fields: dict[str, Any] = {
         "lab": lab,
         "name": lab,
+        "arrived": 0,
         "delivered": 0,
         "done": 0,
         "failed": 0,
@@ -63,6 +64,7 @@ def facts(*functions: Function, **changes: Any) -> Facts:
             "functions",
         ),
         (facts(function(delivered=9, done=9, lag_ms=61_000)), "behind", AGGREGATE, "61 s behind", "functions"),
+        (facts(function(arrived=9)), "behind", AGGREGATE, "9 records arrived", "functions"),
         (facts(function(mapping="Disabled")), "blocked", AGGREGATE, "mapping is Disabled", "functions"),
         (facts(resources={"stream": ("S", "DELETING")}), "blocked", "stream", "S is DELETING", "stream"),
         (facts(resources={"T": ("T", "DELETING")}), "blocked", "T", "T is DELETING", "tables"),
@@ -101,6 +103,8 @@ def test_what_stops_or_delays_records_decides_and_names_its_node_and_panel(
     [
         (facts(function(delivered=9, done=9, lag_ms=200.0)), "flowing", []),
         (facts(), "idle", []),
+        (facts(function(arrived=None)), "idle", []),
+        (facts(function(arrived=9, delivered=9, done=9)), "flowing", []),
         (facts(function(lag_ms=52_000, delivered=9, done=9)), "flowing", []),
         (facts(function(delivered=20, done=9, failed=11)), "flowing", ["11 records failed and are delivered again"]),
         (facts(function(errors=3)), "idle", ["which may be test events"]),
@@ -207,6 +211,78 @@ def test_a_test_event_is_no_flow(deployment: Deployed) -> None:
     judged = verdict(gather(deployment, found_status(deployment), counted(tested, lags={}), NOW))
 
     assert judged.state is State.IDLE
+
+
+def of_cloudwatch(series: dict[tuple[str, str], dict[int, float]]) -> Counts:
+    """What CloudWatch has of the last five minutes."""
+    done = {(PROCESS, "Done"): series.get((PROCESS, "Delivered"), {})}
+    return Counts(300, 60, is_delayed=True, series=series | done)
+
+
+MINUTES = [int(NOW.timestamp()) // 60 * 60 - 60 * minute for minute in range(5)]
+"""The starts of the minutes that CloudWatch has, newest first."""
+
+
+@pytest.mark.parametrize(
+    ("series", "node"),
+    [
+        ({(PROCESS, "Delivered"): dict.fromkeys(MINUTES, 1000.0)}, PROCESS),
+        (
+            {
+                (PROCESS, "Delivered"): dict.fromkeys(MINUTES, 1000.0),
+                (PROCESS, "IteratorAge"): dict.fromkeys(MINUTES, 100.0),
+                (PROCESS, "Stored"): dict.fromkeys(MINUTES, 800.0),
+            },
+            AGGREGATE,
+        ),
+    ],
+)
+def test_records_that_nobody_delivers_are_behind_though_nothing_says_why(
+    deployment: Deployed, series: dict[tuple[str, str], dict[int, float]], node: str
+) -> None:
+    mappings = [
+        EventSource(each["name"], "Enabled", None, "No records processed")
+        for each in deployment.outputs["functions"].values()
+    ]
+
+    judged = verdict(gather(deployment, found_status(deployment, mappings=mappings), of_cloudwatch(series), NOW))
+
+    assert (judged.state, [(reason.node, reason.runbook) for reason in judged.reasons]) == (
+        State.BEHIND,
+        [(node, "iterator-age")],
+    )
+
+
+@pytest.mark.parametrize("minutes", [1, 2, 3])
+def test_records_of_which_cloudwatch_cannot_have_the_delivery_yet_are_not_behind(
+    deployment: Deployed, minutes: int
+) -> None:
+    began = of_cloudwatch({(PROCESS, "Delivered"): dict.fromkeys(MINUTES[:minutes], 1000.0)})
+
+    judged = verdict(gather(deployment, found_status(deployment), began, NOW))
+
+    assert (judged.state, judged.reasons) == (State.IDLE, [])
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(5, State.FLOWING), (25, State.FLOWING), (55, State.BEHIND)])
+def test_changes_on_a_local_cloud_are_behind_once_their_delivery_is_overdue(
+    deployment: Deployed, seconds: int, state: State
+) -> None:
+    at = int(NOW.timestamp()) - seconds
+    stored = line(at, PROCESS, "Successfully processed 48 records.", Stored=48)
+    lags: dict[str, dict[int, float]] = {PROCESS: {at: 100.0}}
+
+    judged = verdict(gather(deployment, found_status(deployment), counted(stored, lags=lags), NOW))
+
+    assert judged.state is state
+
+
+def test_what_a_test_event_processed_on_a_local_cloud_did_not_arrive_by_the_stream(deployment: Deployed) -> None:
+    tested = line(int(NOW.timestamp()) - 55, PROCESS, "Successfully processed 1 records.")
+
+    judged = verdict(gather(deployment, found_status(deployment), counted(tested, lags={}), NOW))
+
+    assert (judged.state, judged.reasons) == (State.IDLE, [])
 
 
 def test_the_lag_is_that_of_now_and_not_the_greatest_of_the_window() -> None:
