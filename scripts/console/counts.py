@@ -72,11 +72,15 @@ class Counts:
         return series[max(series)] if series else None
 
     def failed_last(self, function: str) -> bool:
-        """Whether the newest batch failed; where single batches are not known, whether the newest period did."""
+        """Whether the newest batch failed; where single batches are not known, whether the newest counted period did.
+
+        The functions count 0 where nothing failed: a value that is missing may be one that is not there yet.
+        """
         if function in self.last:
             return self.last[function][1] > 0
         failed, lag = self.of(function, "Failed"), self.of(function, _LAG)
-        return bool(failed and lag) and failed.get(max(lag), 0) > 0
+        newest = max(failed.keys() & lag.keys(), default=None)
+        return newest is not None and failed[newest] > 0
 
     def settled(self, function: str, metric: str, now: datetime) -> float:
         """Return the sum over the periods that ended so long ago that what followed from them is counted, too."""

@@ -285,6 +285,32 @@ def test_what_a_test_event_processed_on_a_local_cloud_did_not_arrive_by_the_stre
     assert (judged.state, judged.reasons) == (State.IDLE, [])
 
 
+@pytest.mark.parametrize(
+    ("failed", "is_failing"),
+    [
+        ({MINUTES[3]: 0.0, MINUTES[2]: 48.0}, True),
+        ({MINUTES[3]: 48.0, MINUTES[2]: 0.0}, False),
+        ({MINUTES[4]: 48.0}, True),
+        ({}, False),
+    ],
+)
+def test_a_metric_that_cloudwatch_does_not_have_yet_is_not_taken_for_zero(
+    deployment: Deployed, failed: dict[int, float], is_failing: bool
+) -> None:
+    found = of_cloudwatch(
+        {
+            (AGGREGATE, "Records"): dict.fromkeys(MINUTES[2:], 96.0),
+            (AGGREGATE, "Applied"): dict.fromkeys(MINUTES[2:], 48.0),
+            (AGGREGATE, "Failed"): failed,
+            (AGGREGATE, "IteratorAge"): dict.fromkeys(MINUTES[1:], 100.0),
+        }
+    )
+
+    assert found.failed_last(AGGREGATE) is is_failing
+    judged = verdict(gather(deployment, found_status(deployment), found, NOW))
+    assert judged.state is (State.FAILING if is_failing else State.FLOWING)
+
+
 def test_the_lag_is_that_of_now_and_not_the_greatest_of_the_window() -> None:
     found = counted(lags={AGGREGATE: {AT - 240: 300_000.0, AT: 400.0}})
 
