@@ -11,8 +11,8 @@ const MOST_SELECTED = 1000, COLUMNS = 8;
 let writes = false, from = 0, next = 0, reason = "";
 /** @type {any[]} the failures that are shown */
 let shown = [];
-/** @type {Set<string>} keys */
-const selected = new Set();
+/** @type {Map<string, number>} the records of each that is selected, shown or not, by key */
+const selected = new Map();
 /** @type {Map<string, {verdict: string, reason: string}>} what became of those that were redriven, by key */
 const outcomes = new Map();
 
@@ -39,6 +39,7 @@ async function load(more = false) {
       if (answer.unread >= before) break;
     }
     shown = more ? [...shown, ...answer.failures] : answer.failures;
+    for (const { key, records } of shown.filter((failure) => selected.has(failure.key))) select(key, records);
     next = answer.next ?? 0;
     byId("more-failures").hidden = answer.next === null;
     const filtered = answer.matching === answer.total ? "" : `${number(answer.matching)} of `;
@@ -85,7 +86,7 @@ function showFailures() {
       el("input", {
         type: "checkbox", checked: selected.has(failure.key), "aria-label": `Select ${failure.key}`,
         disabled: !writes || failure.records === null || outcome?.verdict === "redriven",
-        onchange: (/** @type {any} */ event) => select(failure.key, event.target.checked),
+        onchange: (/** @type {any} */ event) => select(failure.key, event.target.checked ? failure.records : null),
       }),
       opener(`Open ${failure.key}`, COLUMNS, () => whole(failure)),
       el("td", { className: "time" }, moment(failure.at)),
@@ -102,9 +103,9 @@ function showFailures() {
   showSelection();
 }
 
-/** @param {string} key @param {boolean} is */
-function select(key, is) {
-  if (is && selected.size < MOST_SELECTED) selected.add(key);
+/** @param {string} key @param {number|null} records that it has; null for what is not to be selected */
+function select(key, records) {
+  if (records !== null && (selected.has(key) || selected.size < MOST_SELECTED)) selected.set(key, records);
   else selected.delete(key);
   showSelection();
 }
@@ -157,13 +158,12 @@ async function redrive(request, records, name) {
 
 byId("redrive-all").addEventListener("click", () => redrive({}, null));
 byId("redrive-selected").addEventListener("click", () => {
-  const chosen = shown.filter(({ key }) => selected.has(key));
-  redrive({ keys: [...selected] }, chosen.reduce((sum, { records }) => sum + (records ?? 0), 0));
+  redrive({ keys: [...selected.keys()] }, [...selected.values()].reduce((sum, records) => sum + records, 0));
 });
 byId("select-shown").addEventListener("click", () => {
   const all = shown.filter(({ key, records }) => records !== null && outcomes.get(key)?.verdict !== "redriven");
   const is = all.some(({ key }) => !selected.has(key));
-  for (const { key } of all) select(key, is);
+  for (const { key, records } of all) select(key, is ? records : null);
   showFailures();
 });
 byId("reload-failures").addEventListener("click", () => {

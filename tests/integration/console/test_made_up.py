@@ -1,0 +1,107 @@
+"""The page on what moto holds: what no deployed system has, or has only for a moment."""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from playwright.sync_api import Page, expect
+
+from scripts.stage import Stage
+from tests.integration.console.conftest import FixedConnection, Visit, console_of
+
+STREAM, BUCKET, RECORDS = "stream", "failures", "GameScoreRecords"
+FUNCTIONS = PROCESS, AGGREGATE = "ProcessKinesisRecords", "AggregateScoresByUser"
+
+
+def put(key: str, document: Any) -> None:
+    boto3.client("s3").put_object(Bucket=BUCKET, Key=key, Body=json.dumps(document).encode())
+
+
+def parked(function: str, number: int, reason: str, records: int) -> str:
+    """Park an object of so many records; returns its key."""
+    key = f"parked/{function}/2026-11-23/{number}.json"
+    payload = {"Records": [{"eventID": f"{number}-{each}"} for each in range(records)]}
+    put(key, {"function": function, "reason": reason, "payload": payload})
+    return key
+
+
+def deployed() -> dict[str, Any]:
+    """Make what the page looks at; returns the outputs of Terraform that name it."""
+    boto3.client("s3").create_bucket(Bucket=BUCKET)
+    kinesis, dynamodb = boto3.client("kinesis"), boto3.client("dynamodb")
+    kinesis.create_stream(StreamName=STREAM, ShardCount=1)
+    dynamodb.create_table(
+        TableName=RECORDS,
+        KeySchema=[{"AttributeName": "RecordID", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "RecordID", "AttributeType": "N"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    arn = kinesis.describe_stream_summary(StreamName=STREAM)["StreamDescriptionSummary"]["StreamARN"]
+    role = boto3.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    return {
+        "stream": {"name": STREAM},
+        "tables": {RECORDS: {"name": RECORDS, "hash_key": {"name": "RecordID", "type": "N"}}},
+        "functions": {name: function(name, role, arn) for name in FUNCTIONS},
+        "failure_bucket": BUCKET,
+        "alarms": {},
+    }
+
+
+def function(name: str, role: str, stream: str) -> dict[str, str]:
+    """Make a function with a mapping and a log group; returns its outputs."""
+    functions = boto3.client("lambda")
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("handler.py", "")
+    live = functions.create_function(
+        FunctionName=name, Runtime="python3.13", Role=role, Handler="handler.handler", Code={"ZipFile": code.getvalue()}
+    )["FunctionArn"]
+    mapping = functions.create_event_source_mapping(
+        FunctionName=name, EventSourceArn=stream, StartingPosition="TRIM_HORIZON"
+    )["UUID"]
+    group = f"/aws/lambda/{name}"
+    boto3.client("logs").create_log_group(logGroupName=group)
+    return {
+        "name": name,
+        "log_group": group,
+        "live_arn": live,
+        "mapping_uuid": mapping,
+        "event_source_arn": stream,
+    }
+
+
+@pytest.fixture
+def page(visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+    """The page of a stage that moto holds. Nothing runs in it."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    with mock_aws():
+        outputs = deployed()
+        connection = FixedConnection(Stage("dev", "us-east-1", None, tmp_path), "123456789012", outputs)
+        with console_of(connection, writes=True) as link:
+            yield visit(link)
+
+
+def open_failures(page: Page) -> None:
+    page.get_by_role("navigation").get_by_role("link", name="Failures").click()
+
+
+def test_a_redrive_asks_for_all_that_it_replays_shown_or_not(page: Page) -> None:
+    one, two = parked("F", 1, "a", 3), parked("F", 2, "b", 4)
+    open_failures(page)
+    for key in (one, two):
+        page.get_by_label(f"Select {key}").check()
+
+    page.locator("#failure-text").fill(two)
+    page.get_by_role("button", name="Filter").click()
+    expect(page.get_by_label(f"Select {one}")).to_have_count(0)
+    page.get_by_role("button", name="Redrive 2 selected").click()
+
+    expect(page.locator("#confirm-question")).to_have_text("Replay 7 records through their functions?")
