@@ -26,15 +26,16 @@ _DOCUMENT_RECORDS = 100
 
 
 class Wanted(NamedTuple):
-    """Which failures to show: of a function, for a reason, and with a text in them; "" for any."""
+    """Which failures to show: of a function, for a reason, and with a text in them; "" for any reason and text."""
 
-    function: str = ""
+    function: str | None = None
+    """None for any; "" for the failures of which no function is known."""
     reason: str = ""
     text: str = ""
 
     def matches(self, failure: Mapping[str, Any]) -> bool:
         """Whether a failure is one of them."""
-        if self.function and failure["function"] != self.function:
+        if self.function is not None and failure["function"] != self.function:
             return False
         if self.reason and failure["reason"] != self.reason:
             return False

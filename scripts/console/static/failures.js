@@ -8,7 +8,9 @@ import { untilOver } from "./job.js";
 
 const MOST_SELECTED = 1000, COLUMNS = 8;
 
-let writes = false, from = 0, next = 0, reason = "";
+let writes = false, from = 0, next = 0;
+/** @type {{function: string, reason: string}|null} the group that alone is shown; "" is a function that is not known */
+let chosenGroup = null;
 /** @type {any[]} the failures that are shown */
 let shown = [];
 /** @type {Map<string, number>} the records of each that is selected, shown or not, by key */
@@ -29,14 +31,10 @@ export function setUpFailures(allowed, functions) {
 async function load(more = false) {
   await trying(byId("failures-error"), async () => {
     from = more ? next : 0;
-    const query = { function: byId("failure-function").value, text: byId("failure-text").value, reason, from };
-    let answer = await get("failures", query);
-    // The server reads a large bucket in several steps.
-    while (answer.unread) {
-      say(byId("failures-note"), `Reading ${count(answer.unread, "object")} more ...`);
-      const before = answer.unread;
-      answer = await get("failures", query);
-      if (answer.unread >= before) break;
+    let answer = await ofBucket();
+    if (chosenGroup && !answer.groups.some(isChosen)) {
+      chosenGroup = null; // its last failure is gone, and so is the button that would show the others
+      answer = await ofBucket();
     }
     shown = more ? [...shown, ...answer.failures] : answer.failures;
     for (const { key, records } of shown.filter((failure) => selected.has(failure.key))) select(key, records);
@@ -51,6 +49,24 @@ async function load(more = false) {
   }, more ? byId("more-failures") : byId("reload-failures"));
 }
 
+/** The server reads a large bucket in several steps. */
+async function ofBucket() {
+  const name = byId("failure-function").value;
+  const query = { ...(name && { function: name }), ...chosenGroup, text: byId("failure-text").value, from };
+  for (let before = Infinity; ;) {
+    const answer = await get("failures", query);
+    if (!answer.unread || answer.unread >= before) return answer;
+    before = answer.unread;
+    say(byId("failures-note"), `Reading ${count(before, "object")} more ...`);
+  }
+}
+
+/** @param {any} group */
+const isChosen = ({ function: name, reason }) => chosenGroup?.function === name && chosenGroup?.reason === reason;
+
+/** @param {any} group */
+const label = (group) => `${group.reason}, function ${group.function || "not known"}`;
+
 /** @param {any[]} groups see failure_index.py */
 function showGroups(groups) {
   const heads = ["Reason", "Function", { text: "Records", className: "number" }, "First", "Last", "Group"];
@@ -59,14 +75,15 @@ function showGroups(groups) {
     moment(group.first), moment(group.last),
     el("span", { className: "row" },
       el("button", {
-        type: "button", "aria-pressed": String(reason === group.reason), "aria-label": `Only ${group.reason}`,
+        type: "button", "aria-pressed": String(isChosen(group)), "aria-label": `Only ${label(group)}`,
         onclick: () => {
-          reason = reason === group.reason ? "" : group.reason;
+          chosenGroup = isChosen(group) ? null : { function: group.function, reason: group.reason };
+          byId("failure-function").value = "";
           load();
         },
-      }, reason === group.reason ? "Show all" : "Only these"),
+      }, isChosen(group) ? "Show all" : "Only these"),
       el("button", {
-        type: "button", disabled: !writes, "aria-label": `Redrive all: ${group.reason}`,
+        type: "button", disabled: !writes, "aria-label": `Redrive all: ${label(group)}`,
         onclick: () => {
           const { reason: wanted, function: name } = group;
           redrive({ group: { function: name, reason: wanted } }, group.records, name);
@@ -171,7 +188,10 @@ byId("reload-failures").addEventListener("click", () => {
   load();
 });
 byId("more-failures").addEventListener("click", () => load(true));
-byId("failure-function").addEventListener("change", () => load());
+byId("failure-function").addEventListener("change", () => {
+  chosenGroup = null;
+  load();
+});
 byId("failure-form").addEventListener("submit", (/** @type {Event} */ event) => {
   event.preventDefault();
   load();

@@ -10,8 +10,9 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
+from scripts.failures.store import DISCARDED
 from scripts.stage import Stage
 from tests.integration.console.conftest import FixedConnection, Visit, console_of
 
@@ -89,6 +90,10 @@ def page(visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
             yield visit(link)
 
 
+def rows(page: Page) -> Locator:
+    return page.locator("#failure-list tbody > tr:not(.below)")
+
+
 def open_failures(page: Page) -> None:
     page.get_by_role("navigation").get_by_role("link", name="Failures").click()
 
@@ -105,3 +110,35 @@ def test_a_redrive_asks_for_all_that_it_replays_shown_or_not(page: Page) -> None
     page.get_by_role("button", name="Redrive 2 selected").click()
 
     expect(page.locator("#confirm-question")).to_have_text("Replay 7 records through their functions?")
+
+
+def test_only_these_are_those_of_the_groups_function(page: Page) -> None:
+    mine = parked("F", 1, "same", 1)
+    other = parked("G", 2, "same", 1)
+    put(f"{DISCARDED}3.json", {"reason": "same", "payload": {"Records": [{"eventID": "3"}]}})
+    open_failures(page)
+    groups = page.locator("#failure-groups tbody tr")
+    expect(groups).to_have_count(3)
+
+    for name, key in (("F", mine), ("G", other), ("not known", f"{DISCARDED}3.json")):
+        groups.filter(has=page.get_by_role("cell", name=name, exact=True)).get_by_text("Only these").click()
+        expect(rows(page)).to_have_count(1)
+        expect(page.get_by_label(f"Select {key}")).to_be_visible()
+        expect(groups.get_by_text("Show all")).to_have_count(1)
+
+    groups.get_by_text("Show all").click()
+    expect(rows(page)).to_have_count(3)
+
+
+def test_when_the_last_of_the_chosen_group_is_gone_the_others_are_shown(page: Page) -> None:
+    mine = parked("F", 1, "same", 1)
+    parked("G", 2, "other", 1)
+    open_failures(page)
+    page.get_by_role("button", name="Only same, function F").click()
+    expect(rows(page)).to_have_count(1)
+
+    boto3.client("s3").delete_object(Bucket=BUCKET, Key=mine)
+    page.get_by_role("button", name="Reload").locator("visible=true").click()
+
+    expect(page.get_by_label(f"Select {mine}")).to_have_count(0)
+    expect(rows(page)).to_have_count(1)

@@ -12,6 +12,7 @@ import pytest
 from scripts.console.failure_index import FailureIndex, Wanted
 from scripts.console.views import failures as view
 from scripts.deployment import Deployed
+from scripts.failures.store import DISCARDED
 from tests.fakes.discarded import KEY, kinesis_invocation_record
 from tests.simulation.stream import kinesis_record
 from tests.unit.scripts.console.conftest import Page
@@ -168,6 +169,24 @@ def test_a_group_is_redriven_and_nothing_else(serve: Serve, system: Deployed, mo
     assert seen == [[one, two]]
 
 
+def test_the_group_of_an_unknown_function_is_not_that_of_every_function(
+    serve: Serve, system: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, unknown = parked(1, "2026-11-23T10:00:00+00:00", "a"), f"{DISCARDED}1.json"
+    put(unknown, {"reason": "a", "payload": {"Records": [{"eventID": "1"}]}})
+    seen: list[Any] = []
+    monkeypatch.setattr(view, "redrive", lambda _, keys, __: seen.append(keys))
+    page = serve(system)
+    assert {(group["function"], group["reason"]) for group in look(page)["groups"]} == {("F", "a"), ("", "a")}
+
+    page.ask("POST", "/api/redrive", json={"group": {"function": "", "reason": "a"}})
+
+    eventually(lambda: seen, what="the redrive")
+    assert seen == [[unknown]]
+    assert [each["key"] for each in look(page, function="")["failures"]] == [unknown]
+    assert {each["key"] for each in look(page, reason="a")["failures"]} == {known, unknown}
+
+
 @pytest.mark.parametrize("body", [{"group": {}}, {"group": None}, {"group": {"reason": "none"}}, {"reason": "a"}])
 def test_a_group_that_is_not_known_is_not_taken_for_everything(serve: Serve, system: Deployed, body: Any) -> None:
     parked(1, "2026-11-23T10:00:00+00:00", "a")
@@ -175,3 +194,11 @@ def test_a_group_that_is_not_known_is_not_taken_for_everything(serve: Serve, sys
     look(page)
 
     assert page.ask("POST", "/api/redrive", json=body).status_code in {400, 409}
+
+
+def test_a_group_without_its_function_is_not_redriven(serve: Serve, system: Deployed) -> None:
+    put(f"{DISCARDED}1.json", {"reason": "a", "payload": {"Records": [{"eventID": "1"}]}})
+    page = serve(system)
+    look(page)
+
+    assert page.ask("POST", "/api/redrive", json={"group": {"reason": "a"}}).status_code == 400
