@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +18,7 @@ from scripts.failures.store import DISCARDED
 from scripts.stage import Stage
 from tests.integration.console.conftest import FixedConnection, Visit, console_of
 
-STREAM, BUCKET, RECORDS = "stream", "failures", "GameScoreRecords"
+STREAM, BUCKET, RECORDS, LOG_STREAM = "stream", "failures", "GameScoreRecords", "log"
 FUNCTIONS = PROCESS, AGGREGATE = "ProcessKinesisRecords", "AggregateScoresByUser"
 
 
@@ -67,7 +69,9 @@ def function(name: str, role: str, stream: str) -> dict[str, str]:
         FunctionName=name, EventSourceArn=stream, StartingPosition="TRIM_HORIZON"
     )["UUID"]
     group = f"/aws/lambda/{name}"
-    boto3.client("logs").create_log_group(logGroupName=group)
+    logs = boto3.client("logs")
+    logs.create_log_group(logGroupName=group)
+    logs.create_log_stream(logGroupName=group, logStreamName=LOG_STREAM)
     return {
         "name": name,
         "log_group": group,
@@ -142,3 +146,34 @@ def test_when_the_last_of_the_chosen_group_is_gone_the_others_are_shown(page: Pa
 
     expect(page.get_by_label(f"Select {mine}")).to_have_count(0)
     expect(rows(page)).to_have_count(1)
+
+
+def log_lines(*texts: str) -> None:
+    """Write lines to the log of the function that the page shows first."""
+    boto3.client("logs").put_log_events(
+        logGroupName=f"/aws/lambda/{PROCESS}",
+        logStreamName=LOG_STREAM,
+        logEvents=[{"timestamp": int(time.time() * 1000), "message": text} for text in texts],
+    )
+
+
+def test_the_log_says_that_older_lines_are_left_out_for_as_long_as_they_are(page: Page) -> None:
+    note, log = page.locator("#log-note"), page.locator("#log li")
+    expect(note).to_have_text(re.compile(r"^No lines since \d+:\d\d:\d\d$"))
+    log_lines("first")
+    expect(log).to_have_count(1)
+    expect(note).to_have_text(re.compile(r"^Lines since \d+:\d\d:\d\d$"))
+
+    log_lines(*(f"line {number}" for number in range(300)))
+
+    expect(log.first).to_contain_text("line 299")
+    expect(log).to_have_count(300)
+    expect(note).to_have_text("Newest lines; older ones are left out")
+    log_lines("last")
+    expect(log.first).to_contain_text("last")
+    expect(note).to_have_text("Newest lines; older ones are left out")
+    page.get_by_label("Only lines that contain").fill("last")
+    expect(note).to_have_text(re.compile("^Lines that match since"))
+    page.get_by_label("Follow").uncheck()
+    expect(note).to_have_text(re.compile(r"^Lines that match since \d+:\d\d:\d\d until \d+:\d\d:\d\d$"))
+
