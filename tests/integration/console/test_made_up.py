@@ -176,4 +176,3 @@ def test_the_log_says_that_older_lines_are_left_out_for_as_long_as_they_are(page
     expect(note).to_have_text(re.compile("^Lines that match since"))
     page.get_by_label("Follow").uncheck()
     expect(note).to_have_text(re.compile(r"^Lines that match since \d+:\d\d:\d\d until \d+:\d\d:\d\d$"))
-
