@@ -7,7 +7,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import boto3
 import pytest
@@ -18,7 +18,12 @@ from scripts.failures.store import DISCARDED
 from scripts.stage import Stage
 from tests.integration.console.conftest import FixedConnection, Visit, console_of
 
-STREAM, BUCKET, RECORDS, LOG_STREAM = "stream", "failures", "GameScoreRecords", "log"
+STREAM, BUCKET, LOG_STREAM = "stream", "failures", "log"
+TABLES: dict[str, tuple[str, Literal["N", "S"]]] = {
+    "GameScoreRecords": ("RecordID", "N"),
+    "GameScoreLedger": ("RecordID", "N"),
+    "GameScoresByUser": ("Username", "S"),
+}
 FUNCTIONS = PROCESS, AGGREGATE = "ProcessKinesisRecords", "AggregateScoresByUser"
 
 
@@ -39,17 +44,20 @@ def deployed() -> dict[str, Any]:
     boto3.client("s3").create_bucket(Bucket=BUCKET)
     kinesis, dynamodb = boto3.client("kinesis"), boto3.client("dynamodb")
     kinesis.create_stream(StreamName=STREAM, ShardCount=1)
-    dynamodb.create_table(
-        TableName=RECORDS,
-        KeySchema=[{"AttributeName": "RecordID", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "RecordID", "AttributeType": "N"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    for name, (key, kind) in TABLES.items():
+        dynamodb.create_table(
+            TableName=name,
+            KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": kind}],
+            BillingMode="PAY_PER_REQUEST",
+        )
     arn = kinesis.describe_stream_summary(StreamName=STREAM)["StreamDescriptionSummary"]["StreamARN"]
     role = boto3.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
     return {
         "stream": {"name": STREAM},
-        "tables": {RECORDS: {"name": RECORDS, "hash_key": {"name": "RecordID", "type": "N"}}},
+        "tables": {
+            name: {"name": name, "hash_key": {"name": key, "type": kind}} for name, (key, kind) in TABLES.items()
+        },
         "functions": {name: function(name, role, arn) for name in FUNCTIONS},
         "failure_bucket": BUCKET,
         "alarms": {},
@@ -176,3 +184,33 @@ def test_the_log_says_that_older_lines_are_left_out_for_as_long_as_they_are(page
     expect(note).to_have_text(re.compile("^Lines that match since"))
     page.get_by_label("Follow").uncheck()
     expect(note).to_have_text(re.compile(r"^Lines that match since \d+:\d\d:\d\d until \d+:\d\d:\d\d$"))
+
+
+@pytest.mark.parametrize("username", ["x" * 300_000, b"\xff", {b"\xff"}, ["list"]])
+def test_a_record_whose_user_can_have_no_total_is_edited_and_deleted(page: Page, username: Any) -> None:
+    records = boto3.resource("dynamodb").Table("GameScoreRecords")
+    records.put_item(Item={"RecordID": 7, "Username": username, "Score": 1})
+    page.get_by_role("navigation").get_by_role("link", name="Tables").click()
+
+    page.get_by_role("button", name="Edit record 7").click()
+    page.get_by_label("Score", exact=True).fill("2")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#announcer")).to_have_text("Record 7 is saved.")
+    assert records.scan()["Items"] == [{"RecordID": 7, "Username": username, "Score": 2}]
+
+    page.get_by_role("button", name="Delete record 7").click()
+    assert len(page.locator("#confirm-question").inner_text()) < 200
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.locator("#announcer")).to_have_text("Record 7 is deleted.")
+    assert records.scan()["Items"] == []
+    expect(page.locator("#followed li")).to_have_count(0)
+
+
+def test_a_new_username_that_is_too_long_is_refused_with_the_reason(page: Page) -> None:
+    page.get_by_role("navigation").get_by_role("link", name="Tables").click()
+
+    for label, value in (("RecordID", "7"), ("Username", "x" * 100_000), ("Score", "1")):
+        page.locator("#record").get_by_label(label).fill(value)
+    page.get_by_role("button", name="Add", exact=True).click()
+
+    expect(page.locator("#record-error")).to_have_text("Username is too long for a key")
