@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from handlers.shared.metrics import embedded_metrics
 from scripts.console import flow as module
 from scripts.console.counts import Counts, from_summaries
 from scripts.console.flow import Flow, gather
@@ -144,9 +145,10 @@ def test_every_section_of_the_runbook_that_a_reason_names_exists() -> None:
     assert set(module._ALARMS) | {"alarms"} <= sections
 
 
-def line(at: int, name: str, message: str, **metrics: float) -> Line:
-    frame = {"_aws": {"CloudWatchMetrics": [{"Metrics": [{"Name": each} for each in metrics]}]}} if metrics else {}
-    return Line(at * 1000, name, "s", json.dumps({"message": message, **frame, **metrics}))
+def line(at: int, name: str, message: str, **metrics: Any) -> Line:
+    counts = {each: (value, "Count") for each, value in metrics.items()}
+    embedded = embedded_metrics("GameScores", name, at, counts) if metrics else {}
+    return Line(at * 1000, name, "s", json.dumps({"message": message, **embedded}))
 
 
 def test_the_counts_are_what_the_last_line_of_each_batch_says() -> None:
@@ -165,7 +167,7 @@ def test_the_counts_are_what_the_last_line_of_each_batch_says() -> None:
     assert (found.failed_last(AGGREGATE), found.failed_last(PROCESS)) == (True, False)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1, "7", None])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1, "7", None, True, 10**400])
 def test_a_metric_that_is_no_count_is_not_counted(value: Any) -> None:
     found = from_summaries([line(10, AGGREGATE, "Successfully processed 1 records.", Records=value)])
 
