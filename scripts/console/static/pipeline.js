@@ -35,7 +35,7 @@ const shown = {};
 function draw(part) {
   if (part.arrow) {
     const texts = shown[part.arrow] = {
-      rate: el("strong"), total: el("span", { className: "total" }), li: null,
+      rate: el("strong"), total: el("span"), li: null,
       spark: el("span", { className: "spark" }),
     };
     const line = el("span", { className: "line" }, el("span", { className: "dashes" }));
