@@ -139,10 +139,10 @@ def _groups(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def document(client: "S3Client", bucket: str, key: str) -> dict[str, Any] | None:
     """Return an object with its records decoded, and as indented JSON; None when there is no such failure."""
-    failure = FailureBucket(client, bucket).read(key)
-    if failure is None:
+    found = FailureBucket(client, bucket).read_with_body(key)
+    if found is None:
         return None
-    body = client.get_object(Bucket=bucket, Key=key)["Body"].read(_DOCUMENT_BYTES + 1)
+    failure, body = found
     text = body[:_DOCUMENT_BYTES].decode(errors="replace")
     payload = failure.document.get("payload")
     return {

@@ -129,22 +129,28 @@ class FailureBucket:
 
     def read(self, key: str) -> Failure | None:
         """Return a failure by its key; None when there is none, and for what has been redriven."""
+        found = self.read_with_body(key)
+        return found and found[0]
+
+    def read_with_body(self, key: str) -> tuple[Failure, bytes] | None:
+        """Return what `read` does, with the object's content."""
         if not key.startswith((PARKED, DISCARDED)):
             return None
         try:
             answer = self._client.get_object(Bucket=self._bucket, Key=key)
         except self._client.exceptions.NoSuchKey:
             return None
+        body = answer["Body"].read()
         document: dict[str, Any] = {}
         records: Sequence[Record] = ()
         unreadable = None
         try:
-            document = invocation_record.parse(answer["Body"].read())
+            document = invocation_record.parse(body)
             records = invocation_record.records(document)
         except UnreadableError as error:
             unreadable = str(error)
         modified = answer["LastModified"]
-        return Failure(
+        failure = Failure(
             key,
             answer["ETag"],
             answer.get("VersionId"),
@@ -154,6 +160,7 @@ class FailureBucket:
             records,
             unreadable,
         )
+        return failure, body
 
     def _unless_overtaken(self, operation: str, **parameters: Any) -> bool:
         try:

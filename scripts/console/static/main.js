@@ -1,5 +1,5 @@
 // The page: which stage it shows, whether what it shows is of now, and which panel is open.
-import { get, Problem, useLink } from "./api.js";
+import { get, KEPT, Problem, useLink } from "./api.js";
 import { announce, byId, clock, say } from "./dom.js";
 import { setUpFailures } from "./failures.js";
 import { setUpFunctions } from "./functions.js";
@@ -119,7 +119,7 @@ async function openLink() {
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     // A page that has a key goes on with it.
-    isLinked = localStorage.getItem("console-key") !== null;
+    isLinked = localStorage.getItem(KEPT) !== null;
     if (isLinked) announce(error.message);
     else wrong = error;
     showState();
@@ -134,7 +134,7 @@ addEventListener("hashchange", () => {
   openPanel();
 });
 addEventListener("storage", (event) => {
-  if (event.key !== "console-key") return;
+  if (event.key !== KEPT) return;
   isLinked = true;
   loop.restart();
 });

@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 import pytest
 
-from scripts.console.failure_index import FailureIndex, Wanted
+from scripts.console.failure_index import FailureIndex, Wanted, document
 from scripts.console.views import failures as view
 from scripts.deployment import Deployed
 from scripts.failures.store import DISCARDED
@@ -116,6 +116,19 @@ def test_a_discarded_batch_opens_to_its_decoded_payload_with_its_times(serve: Se
     assert opened is not None
     assert opened["records"] == [{"kind": "payload, text", "text": "text"}]
     assert base64.b64encode(b"text").decode() in opened["payload"]
+
+
+def test_a_failure_is_opened_with_one_request_to_s3(system: Deployed) -> None:
+    key = parked(1, "2026-11-23T10:00:00+00:00")
+    s3 = boto3.client("s3")
+    asked: list[str] = []
+    s3.meta.events.register("before-call.s3", lambda model, **_: asked.append(model.name))
+
+    opened = document(s3, "failures", key)
+
+    assert opened is not None
+    assert json.loads(opened["text"])["function"] == "F"
+    assert asked == ["GetObject"], "an object that goes between two requests would be an error"
 
 
 def test_an_item_is_shown_with_its_numbers_as_dynamodb_has_them(serve: Serve, system: Deployed) -> None:
