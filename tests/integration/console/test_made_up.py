@@ -6,6 +6,7 @@ import re
 import time
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +16,8 @@ from moto import mock_aws
 from playwright.sync_api import Locator, Page, expect
 
 from scripts.failures.store import DISCARDED
-from scripts.stage import Stage
+from scripts.observe.metrics import NAMESPACE
+from scripts.stage import ROOT, Stage
 from tests.integration.console.conftest import FixedConnection, Visit, console_of
 
 STREAM, BUCKET, LOG_STREAM = "stream", "failures", "log"
@@ -90,8 +92,8 @@ def function(name: str, role: str, stream: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def page(visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
-    """The page of a stage that moto holds. Nothing runs in it."""
+def link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The link to the console of a stage that moto holds. Nothing runs in it."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
@@ -99,7 +101,12 @@ def page(visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         outputs = deployed()
         connection = FixedConnection(Stage("dev", "us-east-1", None, tmp_path), "123456789012", outputs)
         with console_of(connection, writes=True) as link:
-            yield visit(link)
+            yield link
+
+
+@pytest.fixture
+def page(visit: Visit, link: str) -> Page:
+    return visit(link)
 
 
 def rows(page: Page) -> Locator:
@@ -214,3 +221,53 @@ def test_a_new_username_that_is_too_long_is_refused_with_the_reason(page: Page) 
     page.get_by_role("button", name="Add", exact=True).click()
 
     expect(page.locator("#record-error")).to_have_text("Username is too long for a key")
+
+
+def measure(namespace: str, dimension: str, name: str, metrics: dict[str, float]) -> None:
+    """Put metrics of the last two minutes that CloudWatch can be expected to have."""
+    now = datetime.now(UTC)
+    boto3.client("cloudwatch").put_metric_data(
+        Namespace=namespace,
+        MetricData=[
+            {
+                "MetricName": metric,
+                "Dimensions": [{"Name": dimension, "Value": name}],
+                "Timestamp": now - timedelta(minutes=minutes),
+                "Value": value,
+            }
+            for metric, value in metrics.items()
+            for minutes in (1, 2)
+        ],
+    )
+
+
+def test_a_function_that_fails_on_every_record_is_seen_at_a_glance(visit: Visit, link: str) -> None:
+    nothing = dict.fromkeys(("Applied", "Duplicates", "Outdated", "Folded", "Parked"), 0.0)
+    measure("AWS/Kinesis", "StreamName", STREAM, {"IncomingRecords": 48})
+    for function, lag, counts in (
+        (PROCESS, 100.0, {"Stored": 48.0, "Failed": 0.0}),
+        (AGGREGATE, 52_000.0, {"Records": 48.0, "Failed": 48.0}),
+    ):
+        measure("AWS/Lambda", "FunctionName", function, {"IteratorAge": lag, "Errors": 0})
+        measure(NAMESPACE, "FunctionName", function, nothing | counts)
+
+    page = visit(link)
+
+    expect(page.locator("#verdict")).to_have_text("✗ Failing")
+    expect(page).to_have_title("dev: failing")
+    reasons = page.locator("#reasons li")
+    expect(reasons).to_have_count(1)
+    expect(reasons).to_have_text(
+        f"{AGGREGATE}: 96 records failed and are delivered again; none of 96 delivered records was finished "
+        "docs/runbook.md#records-failed"
+    )
+    failing, well = page.locator(f"#node-{AGGREGATE}"), page.locator(f"#node-{PROCESS}")
+    bad = page.locator("#verdict").evaluate("(verdict) => getComputedStyle(verdict).color")
+    expect(failing).to_contain_text("! failing")
+    expect(failing).to_have_css("border-left-color", bad)
+    expect(failing.locator(".state")).to_have_css("color", bad)
+    expect(well).not_to_have_css("border-left-color", bad)
+    assert re.search("^### records-failed$", (ROOT / "docs/runbook.md").read_text(), re.MULTILINE)
+    reasons.get_by_role("link").click()
+    expect(page.get_by_label(AGGREGATE, exact=True)).to_be_checked()
+    expect(page.get_by_role("heading", name="Log", exact=True)).to_be_visible()

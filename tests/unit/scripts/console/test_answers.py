@@ -51,9 +51,7 @@ def caused(error: Exception) -> UserError:
         (UserError("Say this"), 400, "invalid", "Say this"),
     ],
 )
-def test_an_error_says_what_to_do(
-    serve: Serve, error: Exception, status: int, kind: str, says: str
-) -> None:
+def test_an_error_says_what_to_do(serve: Serve, error: Exception, status: int, kind: str, says: str) -> None:
     page = serve(error)
 
     answer = page.ask("GET", "/api/flow")
