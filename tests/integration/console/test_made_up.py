@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import threading
 import time
 import zipfile
 from collections.abc import Iterator
@@ -15,8 +16,10 @@ import pytest
 from moto import mock_aws
 from playwright.sync_api import Locator, Page, expect
 
+from scripts.console import flow
 from scripts.failures.store import DISCARDED
 from scripts.observe.metrics import NAMESPACE
+from scripts.observe.status import Status, status
 from scripts.stage import ROOT, Stage
 from tests.integration.console.conftest import FixedConnection, Visit, console_of
 
@@ -271,3 +274,27 @@ def test_a_function_that_fails_on_every_record_is_seen_at_a_glance(visit: Visit,
     reasons.get_by_role("link").click()
     expect(page.get_by_label(AGGREGATE, exact=True)).to_be_checked()
     expect(page.get_by_role("heading", name="Log", exact=True)).to_be_visible()
+
+
+def test_what_is_shown_grows_old_while_a_look_hangs_though_the_server_answers(
+    visit: Visit, link: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = threading.Event()
+
+    def hang(*arguments: Any, **options: Any) -> Status:
+        goes_on.wait(60)
+        return status(*arguments, **options)
+
+    for name in ("_EVERY_AWS", "_RESOURCES_EVERY_AWS"):
+        monkeypatch.setattr(flow, name, 1.0)
+    page = visit(link)
+    expect(page).to_have_title("dev: idle")
+    monkeypatch.setattr(flow, "status", hang)
+
+    try:
+        expect(page.get_by_role("alert")).to_contain_text("No news. What is shown is of")
+        expect(page).to_have_title("? dev: no news")
+    finally:
+        goes_on.set()
+    expect(page.get_by_role("alert")).to_be_empty()
+    expect(page).to_have_title("dev: idle")
