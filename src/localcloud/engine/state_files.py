@@ -15,7 +15,7 @@ from localcloud.engine.ports import Checkpoint, Retry, ShardCheckpoint, WindowSt
 SUFFIX = ".checkpoint.json"
 
 
-class FolderCheckpoints:
+class FileCheckpoints:
     """One file a mapping, replaced whole: whenever the process dies, the file is the old or the new one."""
 
     def __init__(self, folder: Path, threads: Threads) -> None:
@@ -42,7 +42,8 @@ class FolderCheckpoints:
             saved: dict[str, Any] = json.loads(self._path(uuid).read_bytes())
         except FileNotFoundError:
             return None
-        return Checkpoint(saved["since"], {shard_id: _shard(shard) for shard_id, shard in saved["shards"].items()})
+        shards = {shard_id: _shard(shard) for shard_id, shard in saved["shards"].items()}
+        return Checkpoint(saved["since"], shards, saved.get("grouping", ""))
 
     def _retain(self, paths: set[Path]) -> None:
         for path in self._folder.glob(f"*{SUFFIX}"):
