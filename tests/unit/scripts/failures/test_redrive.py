@@ -255,6 +255,12 @@ def test_the_exit_code_of_a_redrive_says_whether_anything_is_left(store: Store, 
     assert (code, text) == (0, f"redriven    {key}  records: 1\nObjects: redriven 1.\n")
 
 
+def test_what_failed_at_the_very_moment_is_among_what_failed_since(store: Store) -> None:
+    key = store.park(1)
+
+    assert [each.key for each in store.bucket.failures(since=store.failure().modified)] == [key]
+
+
 def test_only_the_failures_of_a_function_are_redriven_when_it_is_named(store: Store, command: Command) -> None:
     key = store.park(1)
     store.put("parked/Other/2026-11-23/event-9.json", parked_document("Other", record(9), "why"))

@@ -697,6 +697,25 @@ def test_a_repair_that_is_never_done_is_not_called_repaired() -> None:
     assert world.pauses == 2 + 5, "two between three looks, and one before each further attempt"
 
 
+def test_every_page_of_records_in_doubt_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconciliation, "READ_ITEMS", 1)
+    monkeypatch.setattr(reconciliation, "_COUNTED_AT_ONCE", 1)
+    world = World()
+    world.ledger.entries.clear()
+    world.ledger.totals.clear()
+
+    assert [each.record_id for each in world.reconcile()] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("fix", [False, True])
+def test_what_was_read_is_kept_unless_it_is_repaired(fix: bool, tmp_path: Path) -> None:
+    world = World(tmp_path / "snapshot")
+    world.reconcile(fix=fix)
+    world.snapshot.close()
+
+    assert Snapshot(tmp_path / "snapshot").size()["records"] == (0 if fix else 3)
+
+
 def test_repairs_go_on_while_any_page_of_records_has_one_to_repair(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconciliation, "_COUNTED_AT_ONCE", 1)
     world = World()
