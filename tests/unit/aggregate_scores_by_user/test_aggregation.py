@@ -245,6 +245,8 @@ def test_every_change_of_every_stage_that_is_not_begun_is_unfinished(
     assert function.invoke(batch) == failed(1)
 
     assert ledger.totals == {}
+    (error,) = [line for line in map(json.loads, function.log.getvalue().splitlines()) if line["level"] == "ERROR"]
+    assert (error["message"], error["reasons"]) == ("Stopped at record 1 of 220", ["AccessDenied"])
 
 
 def test_a_throttle_is_waited_out(function: Function, ledger: InMemoryLedger) -> None:

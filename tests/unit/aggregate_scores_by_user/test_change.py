@@ -87,6 +87,14 @@ def test_an_event_of_no_stream_of_the_table_is_a_test_and_precedes_every_change_
     assert test.version < parse(remove(1, 5), 0).version
 
 
+def test_a_label_in_other_digits_is_none_of_a_stream() -> None:
+    record = remove(1, 5)
+    table, _, label = record["eventSourceARN"].partition("/stream/")
+    other = label.translate({ord(str(digit)): chr(0x660 + digit) for digit in range(10)})
+
+    assert parse(record | {"eventSourceARN": f"{table}/stream/{other}"}, 0).is_test
+
+
 def test_a_change_of_the_table_is_no_test() -> None:
     assert not parse(remove(1, 5), 0).is_test
 

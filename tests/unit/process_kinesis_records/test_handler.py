@@ -261,6 +261,7 @@ def test_score_events_reach_the_table_and_wrong_ones_the_bucket(
         "Parked": 1,
         "Failed": 0,
     }
+    assert lines[-1]["FunctionName"] == "Function"
     (published,) = lines[-1]["_aws"]["CloudWatchMetrics"]
     assert {metric["Unit"] for metric in published["Metrics"]} == {"Count"}
     assert (published["Namespace"], published["Dimensions"]) == ("GameScores", [["FunctionName"]])
