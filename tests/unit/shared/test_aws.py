@@ -232,7 +232,7 @@ def test_a_call_is_the_same_request_with_the_same_answer_as_by_botocores_own_cli
     assert warnings(capsys) == []
 
 
-@pytest.mark.parametrize("region", [*REGIONS, "us-mars-1", "local"])
+@pytest.mark.parametrize("region", [*REGIONS, "us-mars-1", "cn-mars-1", "local"])
 def test_a_client_finds_and_signs_for_the_same_endpoint_as_botocores_own(
     region: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -489,6 +489,10 @@ def test_a_test_event_for_a_record_that_exists_is_drift_when_it_differs() -> Non
         ({"Username": None}, "Username or Score is missing or unreadable"),
         ({"Username": {"B": b"bob"}}, "Username or Score is missing or unreadable"),
         ({"Username": {"S": ""}}, "Username or Score is missing or unreadable"),
+        (
+            {"Version": None, "Score": None},
+            "Version is missing or is not text; Username or Score is missing or unreadable",
+        ),
         ({"ExpiresAt": {"N": "1"}}, "ExpiresAt would delete it though it counts"),
     ],
 )
@@ -511,6 +515,17 @@ def test_a_damaged_ledger_entry_is_a_finding_and_is_repaired(damage: Item, says:
     world.put(3, "bob", "11")
     world.count()
     assert world.counted() == world.source.sums(), "the function goes on counting the record"
+
+
+@pytest.mark.parametrize(
+    ("held", "mended"),
+    [("", f"{LABEL}#{ZEROS}"), (f"{LABEL}#{7:040}", f"{LABEL}#{7:040}+"), (OLD_VERSION, f"{LABEL}#{ZEROS}")],
+)
+def test_a_mended_entry_sorts_behind_the_damaged_one_and_before_every_change_to_come(held: str, mended: str) -> None:
+    record = Change("1", f"{LABEL}#{ZEROS}", "ann", Decimal(2), True, 0, NOW)
+    entry = Entry(held, "bob", Decimal(1))
+
+    assert Pair(record, True, {}, entry, "damage").mended() == entry._replace(version=mended)
 
 
 def test_damage_to_a_version_alone_leaves_the_total_as_it_is() -> None:
