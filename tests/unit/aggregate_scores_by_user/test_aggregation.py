@@ -1,8 +1,9 @@
 """What the function does with a batch, from the records to the response, its stores in memory."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
@@ -160,6 +161,42 @@ def test_new_inserts_behind_a_redelivered_one_are_read_and_then_counted(
     assert ledger.totals == {"ann": (Decimal(299), 299)}
     assert ledger.requests == 1 + 5, "one failed, then what is left of its records, and three full ones"
     assert ledger.read_units == 299 - 99
+
+
+def test_an_insert_that_shares_a_transaction_is_not_tried_once_inserts_are_known_to_be_redelivered(
+    function: Function, ledger: InMemoryLedger
+) -> None:
+    batch = [insert(i, i, "ann", "1") for i in range(1, 101)]
+    function.invoke(batch)
+    written = ledger.write_units
+
+    assert function.invoke([*batch, modify(200, 200, "ann", "1")]) == DONE
+
+    assert ledger.write_units - written == 2 * 100 + 2 * 2, "one failed, and one for the update alone"
+    assert ledger.totals == {"ann": (Decimal(101), 101)}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_inserts_behind_others_that_cannot_be_read_are_reported(
+    seed: int, function: Function, ledger: InMemoryLedger, parking: InMemoryParking
+) -> None:
+    redelivered = [insert(i, i, "bob", "1") for i in range(100, 397)]
+    function.invoke(redelivered)
+    read = ledger.read
+
+    def read_all_but_bobs(record_ids: Sequence[str]) -> Mapping[str, Entry | None]:
+        if all(int(record_id) >= 100 for record_id in record_ids):
+            raise RefusedError("AccessDeniedException")
+        return read(record_ids)
+
+    ledger.read = read_all_but_bobs  # type: ignore[method-assign]
+    response = Function(ledger, parking, Random(seed)).invoke(
+        [*(insert(i, i, "ann", "1") for i in range(1, 100)), *redelivered]
+    )
+
+    # Where bob's, who has more, are tried first, none of ann's is tried: they are read, behind what cannot be.
+    is_counted = ledger.totals.get("ann") == (Decimal(99), 99)
+    assert response == failed(199 if is_counted else 1)
 
 
 def test_an_update_that_another_copy_was_faster_with_says_nothing_of_inserts(
@@ -406,7 +443,9 @@ def test_poison_that_cannot_be_parked_is_reported_though_the_rest_is_counted(
     assert ledger.totals == {"ann": (Decimal(2), 2)}
     summary = json.loads(function.log.getvalue().splitlines()[-1])
     assert (summary["Parked"], summary["Failed"]) == (0, 1)
-    assert "NoSuchBucket: no" in function.log.getvalue()
+    lines = {line["message"]: line.get("reasons") for line in map(json.loads, function.log.getvalue().splitlines())}
+    assert lines["Found records that can never be counted"] == {"eventName is unknown": 1}
+    assert lines["Stopped at record 2 of 3"] == ["NoSuchBucket: no"]
 
 
 @pytest.mark.parametrize("body", [None, {}, "text"])

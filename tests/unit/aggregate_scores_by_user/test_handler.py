@@ -103,6 +103,17 @@ def test_a_tombstone_lives_for_45_days(stores: None) -> None:
     assert now + lifetime - 1 <= int(str(tombstone["ExpiresAt"])) <= time.time() + lifetime
 
 
+def test_a_tombstone_lives_from_when_it_is_written(stores: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    module._aggregator(Context.function_name)  # as an earlier invocation has left it
+    later = time.time() + 10 * 24 * 60 * 60
+    monkeypatch.setattr(time, "time", lambda: later)
+
+    module.handler({"Records": [stream_record("REMOVE", 1, 2, ApproximateCreationDateTime=later)]}, Context())
+
+    (tombstone,) = boto3.resource("dynamodb").Table("ledger").scan()["Items"]
+    assert int(str(tombstone["ExpiresAt"])) == int(later) + 45 * 24 * 60 * 60
+
+
 @pytest.mark.parametrize(("remaining_ms", "failed"), [(4_900, [{"itemIdentifier": "1"}]), (5_100, [])])
 def test_no_call_begins_in_the_last_seconds_of_an_invocation(
     remaining_ms: int, failed: list[dict[str, str]], stores: None

@@ -44,6 +44,15 @@ def test_a_remainder_that_is_cut_runs_in_two_stages() -> None:
     assert [sizes(stage) for stage in stages] == [[[100]], [[23]]]
 
 
+def test_neighbours_among_cut_remainders_are_kept_apart() -> None:
+    stages = pack(inserts([user for user in "abcdef" for _ in range(60)]))
+
+    assert [sizes(stage) for stage in stages] == [[[100], [100]], [[100], [69]]]
+    for stage in stages:
+        users = [{user for bin_ in lane for task in bin_ for user in task.users} for lane in stage]
+        assert users[0].isdisjoint(users[1])
+
+
 def test_deletes_of_unknown_users_run_all_at_once() -> None:
     stages = pack([plan(parse(remove(i, i + 1), i, TABLE_ARN), None) for i in range(250)])
 
@@ -82,6 +91,7 @@ renames = st.tuples(users, users, st.booleans())
 
 @given(st.lists(renames, min_size=1, max_size=40), st.integers(1, 20))
 @example([("a", "b", False), ("b", "c", False)], 200)
+@example([("a", "b", False), ("a", "c", False), ("b", "c", False)], 100)
 def test_every_task_runs_once_and_lanes_of_a_stage_share_no_user(
     moves: list[tuple[str, str, bool]], times: int
 ) -> None:

@@ -79,6 +79,15 @@ def test_a_payload_that_is_not_utf_8_is_logged_as_such_and_fails_nothing(
     assert lines[0]["eventID"] == "shardId-000000000000:0"
 
 
+def test_an_event_id_that_is_no_text_is_not_logged(context: LambdaContext, capsys: pytest.CaptureFixture[str]) -> None:
+    event = event_of("not base64")
+    event["Records"][0]["eventID"] = 7  # type: ignore[typeddict-item]
+
+    handler(event, context)
+
+    assert logged(capsys)[0]["eventID"] is None
+
+
 def test_data_that_is_not_base64_is_logged_as_such_and_fails_nothing(
     context: LambdaContext, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -203,6 +212,28 @@ def test_a_record_without_data_is_logged_whole_and_fails_nothing(
         ("INFO", "Decoded payload: hello"),
         ("INFO", "Successfully processed 2 records."),
     ]
+
+
+def test_the_first_of_several_that_fail_is_reported(
+    stores: None, context: LambdaContext, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECORDS_TABLE", "no-such-table")
+    deep: Any = {"kinesis": {"sequenceNumber": "5", "data": nested(100_000)}}
+
+    response = handler(
+        {"Records": [deep, *payloads('{"RecordID": 7, "Username": "jane", "Score": 1}')["Records"]]}, context
+    )
+
+    assert response == {"batchItemFailures": [{"itemIdentifier": "5"}]}
+    assert "Stopped at record 1 of 2" in [line["message"] for line in logged(capsys)]
+
+
+def test_a_table_without_a_name_is_not_taken_for_none(context: LambdaContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECORDS_TABLE", "")
+    module._ingestor.cache_clear()
+
+    with pytest.raises(SettingsError, match="RECORDS_TABLE is missing"):
+        handler(payloads('{"RecordID": 7, "Username": "jane", "Score": 1}'), context)
 
 
 @pytest.mark.parametrize(("number", "identifier"), [("5", "5"), (None, ""), ("\ud800", "")])

@@ -722,6 +722,20 @@ def test_every_page_of_records_in_doubt_is_looked_at(monkeypatch: pytest.MonkeyP
     assert [each.record_id for each in world.reconcile()] == ["1", "2", "3"]
 
 
+def test_every_page_of_records_is_repaired_in_one_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconciliation, "_COUNTED_AT_ONCE", 1)
+    world = World()
+    for record_id in range(4, 13):
+        world.put(record_id, "ann", "1")
+    world.count()
+    world.ledger.entries.clear()
+    world.ledger.totals.clear()
+
+    assert [each.repaired for each in world.reconcile(fix=True)] == [True] * 12
+    assert world.pauses == 2, "between three looks, as for a single one"
+    assert world.counted() == world.source.sums()
+
+
 @pytest.mark.parametrize("fix", [False, True])
 def test_what_was_read_is_kept_unless_it_is_repaired(fix: bool, tmp_path: Path) -> None:
     world = World(tmp_path / "snapshot")
@@ -729,6 +743,54 @@ def test_what_was_read_is_kept_unless_it_is_repaired(fix: bool, tmp_path: Path) 
     world.snapshot.close()
 
     assert Snapshot(tmp_path / "snapshot").size()["records"] == (0 if fix else 3)
+
+
+def test_a_record_that_can_never_be_counted_is_blamed_itself() -> None:
+    world = World()
+    world.put(4, "cid", "9" * 38 + "0" * 88)
+    world.count()
+    world.put(5, "cid", "9" * 38 + "0" * 88)
+    del world.ledger.entries["1"]
+    world.ledger.totals["ann"] = Decimal(2), 1
+
+    found = {each.record_id: each for each in world.reconcile(fix=True)}
+
+    assert (found["1"].repaired, found["1"].cause) == (True, Cause.NEVER_COUNTED)
+    assert not found["5"].repaired
+    assert found["5"].cause.startswith(f"{Cause.NEVER_COUNTED}; not repaired: Number overflow")
+
+
+def test_what_is_counted_while_the_ledger_is_read_is_not_doubted() -> None:
+    world = World()
+    scan, scanned = world.tables.scan, list[Table]()
+
+    def scan_beside_a_player(table: Table, segment: int, start: Item | None, /) -> Page:
+        page = scan(table, segment, start)
+        if not scanned:
+            world.put(4, "ann", "4")
+            world.count()
+        scanned.append(table)
+        return page
+
+    world.tables.scan = scan_beside_a_player  # type: ignore[method-assign]
+
+    assert world.reconcile() == []
+    assert world.lines == ["Reading the tables", "records: 4, entries: 4, totals: 2"]
+
+
+def test_records_in_doubt_are_read_together() -> None:
+    world = World()
+    world.ledger.entries.clear()
+    read, sizes = world.tables.read, list[int]()
+
+    def read_and_note(record_ids: Sequence[str], /) -> Mapping[str, tuple[Item | None, Item | None]]:
+        sizes.append(len(record_ids))
+        return read(record_ids)
+
+    world.tables.read = read_and_note  # type: ignore[method-assign]
+    world.reconcile()
+
+    assert set(sizes) == {3}
 
 
 def test_repairs_go_on_while_any_page_of_records_has_one_to_repair(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -789,7 +851,7 @@ def test_a_record_that_is_changed_after_it_was_accused_is_not_judged() -> None:
 def test_a_verdict_has_three_values_wherever_it_is_shown(
     verdict: Verdict, judgement: str, code: int, published: dict[str, int], sentence: str
 ) -> None:
-    assert verdict.as_json()["verdict"] == judgement
+    assert verdict.as_json() == {"verdict": judgement, **verdict._asdict()}
     assert EXIT_CODES[verdict.judgement] == code
     assert metrics(verdict) == published
     assert sentence in told(verdict)

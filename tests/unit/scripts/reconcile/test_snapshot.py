@@ -38,7 +38,8 @@ def test_what_was_read_before_repairs_began_is_forgotten(tmp_path: Path) -> None
     snapshot = Snapshot(tmp_path / "snapshot")
     snapshot.add_records("records", 0, None, [record("1", "ann", "1")])
     snapshot.add_entries("entries", 0, None, {"1": entry("1")})
-    snapshot.add_totals("after", 0, None, [total("1", "1")])
+    for scan in "before", "after":
+        snapshot.add_totals(scan, 0, None, [total("1", "1")])
     snapshot = reopened(snapshot)
     assert snapshot.size() == {"records": 1, "entries": 1, "totals": 1}
 
@@ -46,6 +47,10 @@ def test_what_was_read_before_repairs_began_is_forgotten(tmp_path: Path) -> None
 
     snapshot = reopened(snapshot)
     assert snapshot.size() == {"records": 0, "entries": 0, "totals": 0}
+    snapshot.add_entries("entries", 0, None, {"1": entry("1")})
+    snapshot.suspect_everyone()
+    snapshot.measure("entries")
+    assert [each.username for each in snapshot.suspects(0)] == ["ann"], "her total is gone"
 
 
 def test_a_scan_goes_on_where_it_was_interrupted(snapshot: Snapshot) -> None:
@@ -143,6 +148,9 @@ def test_a_measure_is_steady_when_totals_sum_and_versions_are_what_they_were(sna
     assert measured(snapshot, "7", "7", entries) == 0
     assert measured(snapshot, "8", "8", entries) == 0
     assert measured(snapshot, "8", "8", entries | {"0": entry("2")}) == 0, "the sum changed"
+    assert measured(snapshot, "8", "8", entries | {"0": entry("2")}) == 1
+    del entries["0"]
+    assert measured(snapshot, "8", "8", entries) == 0, "an entry is gone"
 
 
 def test_a_user_without_a_total_is_suspected(snapshot: Snapshot) -> None:
