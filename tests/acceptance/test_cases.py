@@ -76,7 +76,7 @@ def started(system: System, request: pytest.FixtureRequest) -> Iterator[Mapping[
         with ThreadPoolExecutor(4) as threads:
             yield {case.name: threads.submit(start, number, case) for number, case in enumerate(cases)}
     finally:
-        remove_probes(f"{system.prefix}probe-")
+        remove_probes(system.session, f"{system.prefix}probe-")
 
 
 def test_the_stage_does_what_the_case_says(

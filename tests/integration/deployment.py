@@ -148,6 +148,11 @@ class System:
     outputs: Mapping[str, Any]
 
     @property
+    def session(self) -> boto3.Session:
+        """The session of its stage."""
+        return self.stage.session
+
+    @property
     def prefix(self) -> str:
         """What its names begin with."""
         return prefix_of(self.stage)
@@ -209,7 +214,7 @@ def deployed_system(stage: Stage, folder: Path, *, in_own_account: bool) -> Iter
         finally:
             if deployment is not None:
                 deployment.destroy()
-        remains = left("" if in_own_account else prefix_of(made))
+        remains = left(made.session, "" if in_own_account else prefix_of(made))
         assert not remains, remains
 
 

@@ -54,11 +54,12 @@ def register(app: Flask, context: Context) -> None:
     def test_function(name: str) -> ResponseReturnValue:
         payload = text(body(), "event").encode()
         check_event(payload, "The event")
-        live = context.system().function(name)["live_arn"]
+        system = context.system()
+        live = system.function(name)["live_arn"]
         if not testing.acquire(blocking=False):
             raise RefusedError(429, "busy", f"{_INVOCATIONS} tests are running. Wait for one to end")
         try:
-            execution = invoke(live, payload)
+            execution = invoke(system.session, live, payload)
         finally:
             testing.release()
         return jsonify(as_answer(payload, execution))

@@ -104,6 +104,14 @@ def test_a_stage_that_is_all_there_is_found(stage: Stage) -> None:
     assert look().outputs == OUTPUTS
 
 
+def test_what_is_deployed_is_reached_by_the_session_of_its_stage(stage: Stage) -> None:
+    save(stage, OUTPUTS)
+
+    kinesis = look().session.client("kinesis")
+
+    assert kinesis.meta.endpoint_url == f"https://kinesis.{REGION}.amazonaws.com"
+
+
 def test_the_outputs_that_are_looked_for_are_all_that_terraform_has() -> None:
     with (TERRAFORM / "outputs.tf").open() as file:
         declared = {name.strip('"') for output in hcl2.load(file)["output"] for name in output}

@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import boto3
 import psutil
 import pytest
 from moto import mock_aws
 
 from scripts.deploy.terraform import Terraform
-from scripts.stage import ROOT, resolve
+from scripts.stage import ROOT, Stage
 from tests.waiting import eventually
 
 BUCKET = "state"
@@ -29,14 +28,15 @@ if [ ! -e "$PROVIDER" ]; then
 fi
 """
 COMMAND = f"""
-import os
+import sys
+from pathlib import Path
 from moto import mock_aws
 from scripts.deploy.terraform import Terraform
-from scripts.stage import resolve
+from scripts.stage import Stage
+stage = Stage("local", "us-east-1", None, Path(sys.argv[1]))  # without an endpoint, which moto would not answer for
 with mock_aws():
-    import boto3
-    boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="{BUCKET}")
-    Terraform(resolve("local", os.environ), "{BUCKET}").init()
+    stage.session.client("s3").create_bucket(Bucket="{BUCKET}")
+    Terraform(stage, "{BUCKET}").init()
 """
 
 
@@ -49,24 +49,25 @@ def provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name, value in {
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
         "PROVIDER": str(file),
-        "LOCAL_DIR": str(tmp_path / "local"),
         "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
-        "AWS_DEFAULT_REGION": "us-east-1",
     }.items():
         monkeypatch.setenv(name, value)
     yield file
     psutil.Process(int(file.read_text())).kill()
 
 
-def test_the_next_command_waits_for_a_killed_ones_terraform_and_not_for_its_provider(provider: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", COMMAND]) as killed:
+def test_the_next_command_waits_for_a_killed_ones_terraform_and_not_for_its_provider(
+    provider: Path, tmp_path: Path
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", COMMAND, str(tmp_path / "local")]) as killed:
         eventually(provider.exists, "Terraform at work")
         killed.send_signal(signal.SIGKILL)
     started = time.monotonic()
 
     with mock_aws():
-        boto3.client("s3").create_bucket(Bucket=BUCKET)
-        with closing(Terraform(resolve("local", os.environ), BUCKET)) as terraform:
+        stage = Stage("local", "us-east-1", None, tmp_path / "local")
+        stage.session.client("s3").create_bucket(Bucket=BUCKET)
+        with closing(Terraform(stage, BUCKET)) as terraform:
             terraform.init()
 
     assert TERRAFORM_SECONDS / 2 < time.monotonic() - started < 30
