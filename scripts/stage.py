@@ -121,6 +121,7 @@ class Stage:
             "AWS_SECRET_ACCESS_KEY": CREDENTIAL,
             "AWS_SESSION_TOKEN": None,
             "AWS_PROFILE": None,
+            "AWS_DEFAULT_PROFILE": None,
         }
 
     def process_environment(self, ambient: Mapping[str, str]) -> dict[str, str]:

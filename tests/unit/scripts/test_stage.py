@@ -27,6 +27,7 @@ def test_the_local_stage_needs_nothing_from_the_environment(tmp_path: Path) -> N
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_SESSION_TOKEN": None,
         "AWS_PROFILE": None,
+        "AWS_DEFAULT_PROFILE": None,
     }
 
 
@@ -52,9 +53,10 @@ def test_an_aws_stage_takes_region_and_credentials_from_the_environment(tmp_path
 
 def test_a_process_started_for_a_stage_is_pointed_there_and_this_one_is_not(tmp_path: Path) -> None:
     before = dict(os.environ)
-    ambient = {"PATH": "/bin", "AWS_PROFILE": "mine", "AWS_ENDPOINT_URL": "http://127.0.0.1:4700", "AWS_REGION": "x"}
+    ambient = {"PATH": "/bin", "AWS_PROFILE": "mine", "AWS_DEFAULT_PROFILE": "mine", "AWS_REGION": "eu-west-1"}
 
-    of_local = resolve("local", {**ambient, "LOCAL_DIR": str(tmp_path)}).process_environment(ambient)
+    local = resolve("local", {"LOCAL_DIR": str(tmp_path), "LOCAL_PORT": "4700"})
+    of_local = local.process_environment(ambient)
     of_dev = resolve("dev", {"AWS_REGION": "eu-central-1"}).process_environment({"AWS_PROFILE": "mine"})
 
     assert of_local == {

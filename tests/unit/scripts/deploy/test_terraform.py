@@ -1,4 +1,4 @@
-"""A command that was killed: what it leaves at work, and what the next command waits for."""
+"""How Terraform is started, and a command that was killed: what it leaves at work, what the next one waits for."""
 
 import os
 import signal
@@ -38,6 +38,30 @@ with mock_aws():
     stage.session.client("s3").create_bucket(Bucket="{BUCKET}")
     Terraform(stage, "{BUCKET}").init()
 """
+
+
+def test_terraform_is_told_its_stage_by_its_own_environment_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "terraform").write_text('#!/bin/sh\nenv > "$SEEN"\n')
+    (tmp_path / "terraform").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("SEEN", str(tmp_path / "seen"))
+    monkeypatch.setenv("AWS_PROFILE", "of-the-user")
+    before = dict(os.environ)
+    stage = Stage("local", "eu-central-1", "http://127.0.0.1:4700", tmp_path / "local")
+
+    Terraform(stage, BUCKET, variables={"TF_VAR_permissions_boundary": "boundary"}).init(read_only=True)
+
+    seen = dict(line.split("=", 1) for line in (tmp_path / "seen").read_text().splitlines() if "=" in line)
+    for name, value in {
+        "AWS_REGION": "eu-central-1",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:4700",
+        "AWS_PROFILE": None,
+        "TF_VAR_permissions_boundary": "boundary",
+    }.items():
+        assert seen.get(name) == value, name
+    assert dict(os.environ) == before
 
 
 @pytest.fixture
