@@ -60,13 +60,16 @@ class Deployed:
 
 
 def deployed(stage_name: str, ambient: Mapping[str, str] = os.environ) -> Deployed:
-    """Read what is deployed in a stage from Terraform's state.
+    """Return what is deployed in the stage of that name. Raises what `resolve` and `deployed_in` do."""
+    return deployed_in(resolve(stage_name, ambient))
+
+
+def deployed_in(stage: Stage) -> Deployed:
+    """Return what is deployed in a stage, from Terraform's state.
 
     The state is read from its bucket, which takes a moment, where `terraform init` and `output` take seconds.
     Raises NotDeployedError, PartlyDeployedError, or another UserError when the stage cannot be reached.
     """
-    stage = resolve(stage_name, ambient)
-    stage.activate()
     not_deployed = NotDeployedError(f"Stage {stage.name} is not deployed. Deploy it: make deploy STAGE={stage.name}")
     if stage.is_local and stage.local_cloud.port() is None:
         raise not_deployed

@@ -1,4 +1,4 @@
-"""A stage: where the system is deployed, and the environment that points every tool there."""
+"""A stage: where the system is deployed, the session that reaches it, and the environment that points tools there."""
 
 import os
 import re
@@ -133,14 +133,6 @@ class Stage:
         """The session of everything in this process that calls AWS for this stage; `environment` is for others."""
         credential = CREDENTIAL if self.is_local else None
         return StageSession(self.region, self.endpoint, credential, self.client_config)
-
-    def activate(self) -> None:
-        """Point this process, and what it starts, at the stage."""
-        for name, value in self.environment.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
     def account(self) -> str:
         """The AWS account that the credentials belong to. Raises UserError when nobody answers or accepts them."""

@@ -139,7 +139,6 @@ def main(
     )
     if target.is_local and github:
         raise UserError("GitHub cannot reach the local cloud. Choose a stage in AWS: make bootstrap STAGE=dev")
-    target.activate()
     if target.is_local:
         start_local_cloud(target)
     account = target.account()

@@ -24,7 +24,6 @@ _MIN_UNRESERVED = 100
 
 def reach(stage: Stage) -> Terraform:
     """Make Terraform ready to change a stage. Starts the local cloud, and makes the state bucket, if need be."""
-    stage.activate()
     if stage.is_local:
         start_local_cloud(stage)
     account = _introduce(stage)
@@ -39,7 +38,6 @@ def look(stage: Stage) -> Terraform:
 
     Raises NotDeployedError when there is no bucket for the stage's state, and so no stage.
     """
-    stage.activate()
     if stage.is_local and stage.local_cloud.port() is None:
         raise NotDeployedError(f"Stage {stage.name} is not deployed. Deploy it: make deploy STAGE={stage.name}")
     account = _introduce(stage)

@@ -324,7 +324,7 @@ def main(
     target = resolve(stage, os.environ)
     folder = target.folder / "acceptance" / stage
     with _claimed(folder) as claim:
-        made = _reach(target, folder)
+        made = _trial_of(target, folder)
         account = LOCAL_ACCOUNT if made.is_local else made.account()
         target.check_account(account)
         typer.echo(description(target, made, account, _cases()))
@@ -347,15 +347,13 @@ def main(
         _finish(stage, made, note, code)
 
 
-def _reach(target: Stage, folder: Path) -> Stage:
-    """Point this process at a trial. A local one has a local cloud of its own, which may run since an earlier run."""
+def _trial_of(target: Stage, folder: Path) -> Stage:
+    """Return the trial of a stage. A local one has a local cloud of its own, which may run since an earlier run."""
     if target.is_local:
         running = LocalCloud(folder / "cloud").port()
         ambient = {"LOCAL_DIR": str(folder), "LOCAL_PORT": str(running or free_port())}
         target = resolve(LOCAL, ambient)
-    made = trial(target, folder)
-    made.activate()
-    return made
+    return trial(target, folder)
 
 
 def _cases() -> int:

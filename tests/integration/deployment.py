@@ -27,9 +27,10 @@ from tests.waiting import free_port
 def pointed_at(stage: Stage, **ambient: str) -> Iterator[None]:
     """Point this process at a stage for a while, and the commands that it starts, which resolve the stage again."""
     before = dict(os.environ)
+    pointed = stage.process_environment({**before, **ambient})
     try:
-        os.environ.update(ambient)
-        stage.activate()
+        os.environ.clear()
+        os.environ.update(pointed)
         yield
     finally:
         os.environ.clear()

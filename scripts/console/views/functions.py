@@ -98,7 +98,7 @@ def register(app: Flask, context: Context) -> None:
         system = context.system()
         group = system.function(name)["log_group"]
         is_aws = system.stage.endpoint is None
-        found, complete = newest(context.client("logs"), group, start, now, wanted, _LOG_LINES, is_aws=is_aws)
+        found, complete = newest(system.session.client("logs"), group, start, now, wanted, _LOG_LINES, is_aws=is_aws)
         return jsonify(lines=[asdict(line) for line in found], complete=complete)
 
 

@@ -3,6 +3,7 @@
 import copy
 import importlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -102,6 +103,20 @@ def test_a_stage_that_is_all_there_is_found(stage: Stage) -> None:
     save(stage, OUTPUTS)
 
     assert look().outputs == OUTPUTS
+
+
+def test_looking_at_a_stage_leaves_the_environment_and_the_default_session_alone(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(stage, OUTPUTS)
+    default = object()
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", default)
+    before = dict(os.environ)
+
+    look()
+
+    assert dict(os.environ) == before
+    assert boto3.DEFAULT_SESSION is default
 
 
 def test_what_is_deployed_is_reached_by_the_session_of_its_stage(stage: Stage) -> None:

@@ -84,7 +84,6 @@ def test_a_run_says_first_where_it_works_and_what_that_makes_and_costs(tmp_path:
 
 def test_without_an_answer_nothing_is_started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LOCAL_DIR", str(tmp_path))
-    monkeypatch.setattr(Stage, "activate", lambda _: None)
 
     with pytest.raises(UserError, match=r"Nothing was changed\. To go on unasked: CONFIRM=local"):
         acceptance.main("local", confirm="yes")
