@@ -209,7 +209,8 @@ SEMANTICS = [
         CHOSEN,
         f"{ENGINE}test_the_retry_count_of_a_batch_survives_a_restart",
         Ours("AWS does not say what its own restarts do to the count"),
-        "AWS does not say what a change of a mapping does to them; here they go on.",
+        "AWS does not say what a change of a mapping does to them; here they go on, unless filters, parallelism or the "
+        "tumbling window change, or BatchSize falls below the batch: then batches are formed anew.",
     ),
     Semantic(
         "changes of a mapping, a minute or two later",
@@ -279,8 +280,9 @@ SEMANTICS = [
         "tumbling windows: state, final and early invocations, the end of a shard, partial responses",
         SAME,
         f"{WINDOWS}test_a_tumbling_window_carries_its_state_to_its_final_invocation",
-        (sources.WINDOWS, Ours("a final invocation has no records, and a window closes a second after its time")),
-        "A final invocation has no records, and a window closes a second after its time: our choices.",
+        (sources.WINDOWS, Ours("final invocations and when a window closes")),
+        "A final invocation has no records. A window closes when all records that arrived up to a second after its end "
+        "are read; with enhanced fan-out that may take 10 seconds longer. Both are our choices.",
     ),
     Semantic(
         "enhanced fan-out, stream ARNs of consumers",

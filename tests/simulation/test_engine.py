@@ -2,16 +2,19 @@
 
 import asyncio
 import json
+import zlib
 from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from localcloud.engine.ports import Checkpoint, ShardCheckpoint, SourceError
+from localcloud.engine.ports import Checkpoint, Page, ShardCheckpoint, SourceError
 from tests.simulation.stream import texts
 from tests.simulation.virtual_time import run
 from tests.simulation.world import EPOCH, Fault, Luck, Simulation
+
+ODD = {"Filters": [{"Pattern": json.dumps({"data": [{"suffix": digit} for digit in "13579"]})}]}
 
 
 def accept(event: dict[str, Any]) -> None:
@@ -71,6 +74,44 @@ def test_what_is_in_flight_when_the_mapping_changes_is_not_delivered_again() -> 
         return simulation
 
     assert delivered(run(story())) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("states", [("Creating", "Disabled"), ("Disabled", "Updating", "Disabled")])
+def test_a_disabled_mapping_delivers_nothing_while_it_is_created_or_updated(states: tuple[str, ...]) -> None:
+    async def story() -> Simulation:
+        simulation = Simulation("kinesis", {}, accept)
+        simulation.stream.put("a", "1")
+        await through(simulation, *states)
+        return simulation
+
+    simulation = run(story())
+
+    assert simulation.runners == 0
+    assert delivered(simulation) == []
+
+
+def test_an_enabled_mapping_runs_on_while_it_is_updated() -> None:
+    async def story() -> Simulation:
+        simulation = Simulation("kinesis", {}, accept)
+        await through(simulation, "Creating", "Enabled", "Updating", "Enabled")
+        return simulation
+
+    simulation = run(story())
+
+    assert simulation.runners == 1
+    assert delivered(simulation) == ["Creating", "Enabled", "Updating", "Enabled"]
+    assert [int(seen.at / 10) for seen in simulation.seen] == [1, 1, 2, 3]
+
+
+async def through(simulation: Simulation, *states: str) -> None:
+    """Have a mapping be in each state for ten seconds, and put a record with the state's name in the midst of each."""
+    simulation.settings["State"] = states[0]
+    simulation.start()
+    for state in states:
+        simulation.settings["State"] = state
+        await asyncio.sleep(5)
+        simulation.stream.put("a", state)
+        await asyncio.sleep(5)
 
 
 def test_at_timestamp_begins_there() -> None:
@@ -141,6 +182,23 @@ def test_what_is_filtered_out_counts_as_processed() -> None:
     assert delivered(simulation) == ['{"kind": "a"}', '{"n": 6}']
     assert simulation.checkpoint is not None
     assert simulation.checkpoint.shards["shardId-000000000000"].after == simulation.stream.records[-1].sequence
+
+
+def test_a_payload_that_is_nested_too_deeply_to_be_parsed_is_filtered_as_text() -> None:
+    async def story() -> Simulation:
+        rules = [{"data": {"n": [1]}}, {"data": [{"prefix": "[["}]}]
+        filters = {"Filters": [{"Pattern": json.dumps(rule)} for rule in rules]}
+        simulation = Simulation("kinesis", {"FilterCriteria": filters}, accept)
+        for text in ('{"n": 1}', '{"n": 2}', deep, '{"n": 1}'):
+            simulation.stream.put("a", text)
+        simulation.start()
+        await asyncio.sleep(5)
+        simulation.check()
+        return simulation
+
+    deep = "[" * 100_000
+
+    assert delivered(run(story())) == ['{"n": 1}', deep, '{"n": 1}']
 
 
 def test_without_a_destination_a_discarded_batch_is_reported_as_lost() -> None:
@@ -321,6 +379,90 @@ def test_a_batch_that_was_halved_stays_halved_after_a_restart() -> None:
     assert invoked[:2] == [["a", "b", "c", "d"], ["a", "b"]]
     assert [len(batch) for batch in invoked[2:]].count(4) == 0
     assert Counter(text for [text] in [batch for batch in invoked if len(batch) == 1]) == dict.fromkeys("abcd", 3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ParallelizationFactor": 1},
+        {"ParallelizationFactor": 2},
+        {"ParallelizationFactor": 1, "BatchSize": 3},
+        {"FilterCriteria": {"Filters": [{"Pattern": '{"data": [{"prefix": "n1"}]}'}]}},
+        {"FilterCriteria": {}},
+    ],
+)
+def test_batches_under_retry_do_not_hold_a_shard_when_the_mapping_changes(change: dict[str, Any]) -> None:
+    async def story() -> Simulation:
+        settings = {"BatchSize": 10, "ParallelizationFactor": 10, "FilterCriteria": ODD}
+        simulation = Simulation("kinesis", settings, fail)
+        for number in range(400):
+            simulation.stream.put(f"k{number // 2}", f"n{number}")
+        simulation.start()
+        await asyncio.sleep(35)
+        simulation.function = accept
+        simulation.seen.clear()
+        simulation.settings |= change
+        await asyncio.sleep(600)
+        simulation.check()
+        return simulation
+
+    simulation = run(story())
+
+    assert simulation.checkpoint is not None
+    assert simulation.checkpoint.shards["shardId-000000000000"].after == simulation.stream.records[-1].sequence
+    assert max(len(seen.event["Records"]) for seen in simulation.seen) <= simulation.settings["BatchSize"]
+
+
+def test_a_batch_under_retry_that_no_longer_fits_into_memory_is_formed_anew() -> None:
+    async def story() -> Simulation:
+        settings = {"BatchSize": 100, "ParallelizationFactor": 10, "MaximumBatchingWindowInSeconds": 5}
+        simulation = Simulation("kinesis", settings, fail)
+        lanes = [zlib.crc32(f"k{number}".encode()) % 10 for number in range(2000)]
+        [rare, *_], others = [n for n in range(2000) if lanes[n] == 0], [n for n in range(2000) if lanes[n]][:500]
+        for number in (rare, *others, rare):
+            simulation.stream.put(f"k{number}", str(number))
+        simulation.start()
+        await asyncio.sleep(35)
+        simulation.function = accept
+        simulation.settings["BatchSize"] = 20
+        await asyncio.sleep(600)
+        simulation.check()
+        return simulation
+
+    simulation = run(story())
+
+    assert simulation.checkpoint is not None
+    assert simulation.checkpoint.shards["shardId-000000000000"].after == simulation.stream.records[-1].sequence
+
+
+def test_a_batch_under_retry_whose_last_record_is_trimmed_goes_on_without_it() -> None:
+    async def story() -> Simulation:
+        simulation = Simulation("kinesis", {"BatchSize": 2}, fail, retention=3600)
+        read = simulation.stream.read
+        out = False
+
+        async def one_by_one(shard_id: str, iterator: str, limit: int) -> Page:
+            nonlocal out
+            if out and simulation.now() < EPOCH + 4000:
+                raise SourceError("the stream is not to be had")
+            page = await read(shard_id, iterator, min(limit, 1))
+            out = bool(page.records)
+            return page
+
+        simulation.stream.put("k", "a")
+        simulation.stream.put("k", "b")
+        simulation.start()
+        await asyncio.sleep(10)
+        simulation.kill()
+        simulation.stream.read = one_by_one  # type: ignore[method-assign]
+        simulation.start()
+        await asyncio.sleep(5000)
+        simulation.check()
+        return simulation
+
+    simulation = run(story())
+
+    assert any("RecordAgeExceeded" in loss for loss in simulation.losses)
 
 
 def _time(seconds: float) -> datetime:

@@ -4,9 +4,10 @@ import asyncio
 import time
 from typing import Any
 
+from localcloud.engine.ports import Page, SourceError
 from tests.simulation.stream import sequences, texts
 from tests.simulation.virtual_time import run
-from tests.simulation.world import EPOCH, Simulation
+from tests.simulation.world import EPOCH, Luck, Simulation
 
 WINDOW = {"TumblingWindowInSeconds": 120, "MaximumRetryAttempts": 1}
 
@@ -66,6 +67,76 @@ def test_a_window_ends_with_its_shard() -> None:
         return simulation
 
     assert windows(run(story()))[:3] == [(["a"], None, False, False), ([], 1, True, False), (["b"], None, False, False)]
+
+
+def finals(simulation: Simulation) -> list[Any]:
+    """The state of each final invocation."""
+    return [state for _, state, final, _ in windows(simulation) if final]
+
+
+def test_a_window_that_is_read_late_and_slowly_closes_once() -> None:
+    async def story() -> Simulation:
+        simulation = Simulation("kinesis", WINDOW | {"BatchSize": 100}, count, lambda: Luck(seconds=0.005))
+        slow_down(simulation, 3)
+        for number in range(450):
+            simulation.stream.put("k", str(number))
+        await asyncio.sleep(600)
+        simulation.start()
+        await asyncio.sleep(100)
+        return simulation
+
+    assert finals(run(story())) == [450]
+
+
+def test_a_window_that_ends_while_a_page_is_read_closes_after_it() -> None:
+    async def story() -> Simulation:
+        simulation = Simulation("kinesis", WINDOW, count)
+        slow_down(simulation, 10)
+        await asyncio.sleep(-EPOCH % 120 + 100)
+        simulation.stream.put("k", "a")
+        simulation.start()
+        for text in ("b", "c", "d"):
+            await asyncio.sleep(6)
+            simulation.stream.put("k", text)
+        await asyncio.sleep(60)
+        return simulation
+
+    assert finals(run(story())) == [4]
+
+
+def test_a_window_closes_after_a_restart_once_the_stream_is_read_again() -> None:
+    async def story() -> Simulation:
+        async def failing(shard_id: str, iterator: str, limit: int) -> Page:
+            if simulation.now() < EPOCH + 700:
+                raise SourceError("the stream is not to be had")
+            return await read(shard_id, iterator, limit)
+
+        simulation = Simulation("kinesis", WINDOW, count)
+        read = simulation.stream.read
+        simulation.stream.put("k", "a")
+        simulation.start()
+        await asyncio.sleep(3)
+        simulation.kill()
+        simulation.stream.put("k", "b")
+        await asyncio.sleep(600)
+        simulation.stream.read = failing  # type: ignore[method-assign]
+        simulation.start()
+        await asyncio.sleep(200)
+        return simulation
+
+    assert finals(run(story())) == [2]
+
+
+def slow_down(simulation: Simulation, seconds: float) -> None:
+    """Have each page arrive so long after the stream made it."""
+    read = simulation.stream.read
+
+    async def slow(shard_id: str, iterator: str, limit: int) -> Page:
+        page = await read(shard_id, iterator, limit)
+        await asyncio.sleep(seconds)
+        return page
+
+    simulation.stream.read = slow  # type: ignore[method-assign]
 
 
 def test_a_response_without_a_state_fails_the_batch() -> None:

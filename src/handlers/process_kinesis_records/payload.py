@@ -30,7 +30,10 @@ class Numeral(str):
 
 
 Fields = dict[str, "Any"]
-"""A JSON object with at least RecordID, Username and Score, each of any type; its numbers are Numerals."""
+"""A JSON object with at least RecordID, Username and Score, each of any type.
+
+Its numbers are Numerals. NaN and Infinity, which Python's parser takes though they are not JSON, are floats.
+"""
 
 _SCORE_EVENT = {"RecordID", "Username", "Score"}
 _decoder = json.JSONDecoder(parse_float=Numeral, parse_int=Numeral)

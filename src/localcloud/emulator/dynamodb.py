@@ -238,6 +238,16 @@ def let_transactions_conflict(dynamodb: Any) -> None:
         parts = [json.dumps(key.get(part)) for part in (table["pk_name"], table["sk_name"]) if part]
         return dynamodb.get_account_id(), dynamodb.get_region(), name, *parts
 
+    def written(operation: str, body: bytes) -> list[tuple[str, ...] | None]:
+        """Return the items that a request writes; none when it is malformed: ministack then says what is wrong."""
+        try:
+            request = json.loads(body)
+            if operation != "TransactWriteItems":
+                return [item(request)]
+            return [item(dynamodb._extract_transact_op(each)[1] or {}) for each in request["TransactItems"]]
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return []
+
     def conflicts(items: list[tuple[str, ...] | None]) -> Answer | None:
         reasons = [
             {"Code": "TransactionConflict", "Message": _CONFLICT} if each in held else {"Code": "None"}
@@ -254,14 +264,10 @@ def let_transactions_conflict(dynamodb: Any) -> None:
         operation = headers.get("x-amz-target", "").rpartition(".")[2]
         if operation not in ("TransactWriteItems", "PutItem", "UpdateItem", "DeleteItem"):
             return await handle(method, path, headers, body, *query)
-        try:
-            request: dict[str, Any] = json.loads(body)
-            if operation != "TransactWriteItems":
-                if item(request) in held:
-                    return dynamodb.error_response_json("TransactionConflictException", _CONFLICT, 400)
-                return await handle(method, path, headers, body, *query)
-            items = [item(dynamodb._extract_transact_op(each)[1] or {}) for each in request["TransactItems"]]
-        except (ValueError, TypeError, KeyError, AttributeError):  # ministack says what is wrong with it
+        items = written(operation, body)
+        if operation != "TransactWriteItems":
+            if held.intersection(items):
+                return dynamodb.error_response_json("TransactionConflictException", _CONFLICT, 400)
             return await handle(method, path, headers, body, *query)
         if refusal := conflicts(items):
             return refusal

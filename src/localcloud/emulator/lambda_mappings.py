@@ -165,6 +165,7 @@ def answer_as_lambda(lambda_svc: Any, kinesis: Any, dynamodb: Any, dynamodb_stre
                 esms.pop(uuid, None)
 
     def find(uuid: str, operation: str) -> dict[str, Any]:
+        forget_deleted()
         mapping: dict[str, Any] | None = esms.get(uuid)
         if mapping is None:
             raise not_found()
@@ -277,7 +278,7 @@ class EngineResults:
 
     def __init__(self, file: str) -> None:
         self._path = Path(file) if file else None
-        self._read_at = 0.0
+        self._modified = 0
         self._results: dict[str, str] = {}
 
     def of(self, uuid: str) -> str | None:
@@ -285,9 +286,9 @@ class EngineResults:
         if self._path is not None:
             try:
                 changed = self._path.stat().st_mtime_ns
-                if changed != self._read_at:
+                if changed != self._modified:
                     self._results = json.loads(self._path.read_text()).get("results", {})
-                    self._read_at = changed
+                    self._modified = changed
             except (OSError, ValueError):
-                self._results, self._read_at = {}, 0.0
+                self._results, self._modified = {}, 0
         return self._results.get(uuid)

@@ -17,7 +17,10 @@ from pathlib import Path
 from typing import Any
 
 PINNED = "1.5.33"
-"""The version of ministack that the repairs are written for; the newest one on PyPI on 24 November 2026."""
+"""The version of ministack that the repairs are written for.
+
+On 24 November 2026 it was the newest one on PyPI: no release had fixed what any repair is for.
+"""
 
 # What ministack's handlers return: status, headers, body.
 Answer = Any
@@ -38,14 +41,13 @@ _PATHS = {
 class Repair:
     """A change of ministack. Call it with the modules that it changes, named by its parameters.
 
-    `aws` says what AWS does, with a link; `upstream` whether a release of ministack does the same.
+    `aws` says what AWS does, with a link.
     """
 
     apply: Callable[..., None]
     replaces: tuple[str, ...]
     uses: tuple[str, ...]
     aws: str
-    upstream: str
 
     @property
     def name(self) -> str:
@@ -70,11 +72,9 @@ class Repair:
         self.apply(*modules)
 
 
-def repair(
-    *, replaces: Iterable[str], aws: str, uses: Iterable[str] = (), upstream: str = f"not fixed in {PINNED}"
-) -> Callable[[Callable[..., None]], Repair]:
+def repair(*, replaces: Iterable[str], aws: str, uses: Iterable[str] = ()) -> Callable[[Callable[..., None]], Repair]:
     """Declare that a function is a repair."""
-    return lambda apply: Repair(apply, tuple(replaces), tuple(uses), aws, upstream)
+    return lambda apply: Repair(apply, tuple(replaces), tuple(uses), aws)
 
 
 def replace(module: Any, **functions: Callable[..., Any]) -> None:

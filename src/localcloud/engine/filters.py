@@ -11,6 +11,9 @@ from typing import Any
 
 Pattern = Mapping[str, Any]
 
+_MOST_LEVELS = 100
+"""How deeply a pattern may be nested: our choice, well within what Python's stack can hold when it is matched."""
+
 _ABSENT = object()
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "=": lambda value, limit: value == limit,
@@ -31,7 +34,7 @@ def parse(text: str) -> Pattern:
         pattern = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise FilterError(f"it is not JSON ({error})") from None
-    _check_fields(pattern)
+    _check_fields(pattern, _MOST_LEVELS)
     return dict(pattern)
 
 
@@ -40,7 +43,9 @@ def matches(pattern: Pattern, value: Any) -> bool:
     return all(_field_matches(name, rule, value) for name, rule in pattern.items())
 
 
-def _check_fields(pattern: Any) -> None:
+def _check_fields(pattern: Any, levels: int) -> None:
+    if not levels:
+        raise FilterError(f"it is nested in more than {_MOST_LEVELS} levels")
     if not isinstance(pattern, dict) or not pattern:
         raise FilterError("a pattern is a JSON object with at least one field")
     for name, rule in pattern.items():
@@ -48,9 +53,9 @@ def _check_fields(pattern: Any) -> None:
             if len(rule) < 2:
                 raise FilterError("$or takes at least two patterns")
             for each in rule:
-                _check_fields(each)
+                _check_fields(each, levels - 1)
         elif isinstance(rule, dict):
-            _check_fields(rule)
+            _check_fields(rule, levels - 1)
         elif isinstance(rule, list) and rule:
             for each in rule:
                 _check_rule(name, each)
@@ -85,8 +90,9 @@ def _is_text(operand: Any) -> bool:
 def _is_range(operand: Any) -> bool:
     if not isinstance(operand, list) or len(operand) not in (2, 4):
         return False
-    return all(sign in _COMPARE for sign in operand[::2] if isinstance(sign, str)) and all(
-        isinstance(sign, str) and _is_number(limit) for sign, limit in zip(operand[::2], operand[1::2], strict=True)
+    return all(
+        isinstance(sign, str) and sign in _COMPARE and _is_number(limit)
+        for sign, limit in zip(operand[::2], operand[1::2], strict=True)
     )
 
 

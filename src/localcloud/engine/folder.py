@@ -42,7 +42,8 @@ class FolderCheckpoints:
             saved: dict[str, Any] = json.loads(self._path(uuid).read_bytes())
         except FileNotFoundError:
             return None
-        return Checkpoint(saved["since"], {shard_id: _shard(shard) for shard_id, shard in saved["shards"].items()})
+        shards = {shard_id: _shard(shard) for shard_id, shard in saved["shards"].items()}
+        return Checkpoint(saved["since"], shards, saved.get("grouping", ""))
 
     def _retain(self, paths: set[Path]) -> None:
         for path in self._folder.glob(f"*{SUFFIX}"):

@@ -68,7 +68,8 @@ class Lane:
         self._waiting: deque[Record] = deque()
         self._bytes = 0
         self._more = asyncio.Event()
-        self._read = -1
+        self._read: float = -1
+        self._read_until: float = 0
         self._pending: list[Batch[Record]] = []  # the last one is next
         self._window_is_full = False
         self._shard_ended = False
@@ -80,16 +81,24 @@ class Lane:
         self._bytes += len(record.body) + 1
         self._more.set()
 
-    def read_up_to(self, number: int) -> None:
-        """Note that all records of the shard up to a sequence number were read, whichever lane got them."""
+    def read_up_to(self, number: float) -> None:
+        """Note that all records of the shard up to a sequence number were read, whichever lane got them.
+
+        Infinity says that none can be read now that this lane may wait for.
+        """
         self._read = number
+        self._more.set()
+
+    def read_until(self, moment: float) -> None:
+        """Note that all that came into the shard until a moment, in seconds since the epoch, was read."""
+        self._read_until = moment
         self._more.set()
 
     async def end(self) -> None:
         """Close what is open, once the shard has ended and every record of it is done."""
         if self._windows:
             self._shard_ended = True
-            self._more.set()
+            self.read_until(math.inf)
             await self._ended.wait()
 
     async def run(self) -> None:
@@ -108,27 +117,27 @@ class Lane:
     async def _gather(self, opened: float) -> Batch[Record] | None:
         """Wait for the next batch; None when the open tumbling window ends before it."""
         while not self._waiting:
-            if self._shard_ended:
-                if self._windows and self._windows.is_open:
-                    return None
-                self._ended.set()
-            closes_at = self._windows.closes_at() if self._windows else None
-            until = None if closes_at is None else asyncio.get_running_loop().time() + closes_at - self._world.now()
-            if not await self._one_more(until) and not self._waiting:
+            if self._windows and self._windows.is_over(self._read_until):
                 return None
+            if self._shard_ended:
+                self._ended.set()
+            await self._one_more(until=None)
         if self._windows and not self._windows.holds(self._waiting[0]):
             return None
         return await self._retried() or Batch(await self._next_records(opened))
 
     async def _retried(self) -> Batch[Record] | None:
-        """Return the batch that an engine before this one was retrying, with its count; None when there is none."""
+        """Return the batch that an engine before this one was retrying, with its count.
+
+        None when there is none, or when it is larger than batches or memory are now.
+        """
         retry = self._memory.checkpoint.retries.get(self._waiting[0].sequence)
         if retry is None or retry.count > self._mapping.batch_size:
             return None
         while self._read < int(retry.last):
             await self._one_more(until=None)
         count = sum(record.number <= int(retry.last) for record in self._waiting)
-        return Batch(self._take(count), retry.invokes)
+        return Batch(self._take(count), retry.invokes) if count == retry.count else None
 
     async def _next_records(self, opened: float) -> list[Record]:
         """Wait until BatchSize, the batching window or 6 MB ends the batch, whichever comes first.

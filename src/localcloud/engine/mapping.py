@@ -1,5 +1,6 @@
 """An event source mapping of a stream, checked and typed."""
 
+import json
 from collections.abc import Mapping as Config
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -44,6 +45,11 @@ class Mapping:
     def function_name(self) -> str:
         """The function's name without account or qualifier, as its metrics carry it."""
         return self.function_arn.split(":")[6]
+
+    @property
+    def grouping(self) -> str:
+        """What decides, beside their size, which records batches have: only under the same can one be formed again."""
+        return json.dumps([self.lanes, self.tumbling, self.filters])
 
 
 _RANGES = {

@@ -138,10 +138,14 @@ class ShardCheckpoint:
 
 @dataclass(slots=True)
 class Checkpoint:
-    """How far a mapping has come. `since` is where it began, in seconds; None is the oldest record."""
+    """How far a mapping has come. `since` is where it began, in seconds; None is the oldest record.
+
+    `grouping` is that of the mapping under which the batches under retry were formed.
+    """
 
     since: float | None
     shards: dict[str, ShardCheckpoint] = field(default_factory=dict)
+    grouping: str = ""
 
 
 class Checkpoints(Protocol):

@@ -35,9 +35,13 @@ class Progress:
             self._on_advance(after)
         self._changed.set()
 
+    def is_full(self, records: int, size: int) -> bool:
+        """Whether so many records, or so many bytes, are open."""
+        return len(self._open) >= records or self._bytes >= size
+
     async def room(self, records: int, size: int) -> int:
         """Wait until fewer records and bytes than these are open; how many records there is then room for."""
-        while len(self._open) >= records or self._bytes >= size:
+        while self.is_full(records, size):
             self._changed.clear()
             await self._changed.wait()
         return records - len(self._open)

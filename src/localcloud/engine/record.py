@@ -47,7 +47,8 @@ def accepts(patterns: Sequence[str], body: bytes) -> bool:
     """Whether a record passes FilterCriteria: any of the patterns, or no pattern at all.
 
     https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis-filtering.html: Kinesis patterns see the payload
-    decoded, under `data`; a payload that is not JSON is there as text, and one that is not text is not there.
+    decoded, under `data`; a payload that is not JSON is there as text, and one that is not text is not there. JSON
+    that is nested too deeply for Python's parser counts as text: our choice.
     """
     if not patterns:
         return True
@@ -64,7 +65,7 @@ def _kinesis_fields(fields: dict[str, Any]) -> dict[str, Any]:
         return fields
     try:
         return {**fields, "data": json.loads(text)}
-    except ValueError:
+    except (ValueError, RecursionError):
         return {**fields, "data": text}
 
 

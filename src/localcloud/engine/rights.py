@@ -129,8 +129,9 @@ class _Provider(CredentialProvider):
 
 def _forget_expired(cache: dict[Any, tuple[Any, float]]) -> None:
     now = time.monotonic()
-    for key in [key for key, (_, until) in cache.items() if until < now]:
-        del cache[key]
+    for key, (_, until) in list(cache.items()):  # other threads add and remove entries meanwhile
+        if until < now:
+            cache.pop(key, None)
 
 
 def _name(function_arn: str) -> str:

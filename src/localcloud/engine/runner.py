@@ -26,8 +26,12 @@ class MappingRunner:
         checkpoint = await self._world.checkpoints.load(self._mapping.uuid)
         if checkpoint is None:
             # Kept before the first read, so that a crash does not move where LATEST began.
-            checkpoint = Checkpoint(since=_beginning(self._mapping))
+            checkpoint = Checkpoint(since=_beginning(self._mapping), grouping=self._mapping.grouping)
             await self._world.checkpoints.save(self._mapping.uuid, checkpoint)
+        if checkpoint.grouping != self._mapping.grouping:
+            checkpoint.grouping = self._mapping.grouping
+            for shard in checkpoint.shards.values():
+                shard.retries.clear()
         keeper = asyncio.ensure_future(self._keep(checkpoint))
         try:
             while True:

@@ -1,6 +1,7 @@
 """One shard of a mapping: read in pages, filtered, and spread over lanes by key."""
 
 import asyncio
+import math
 import zlib
 
 from localcloud.engine.delivery import PAYLOAD_BYTES
@@ -57,7 +58,10 @@ class ShardReader:
         records, size = 2 * self._mapping.batch_size * len(self._lanes), 2 * PAYLOAD_BYTES * len(self._lanes)
         pace, iterator = self._world.pace, None
         while True:
+            if self._progress.is_full(records, size):
+                self._note_read(math.inf)
             limit = await self._progress.room(records, size)
+            began = self._world.now()
             try:
                 if iterator is None:
                     iterator = await self._source.iterator(self._place.shard_id, self._position)
@@ -68,6 +72,7 @@ class ShardReader:
             except TrimmedError as error:
                 self._world.status.lost(self._mapping.uuid, f"what {self._place.shard_id} no longer has: {error}")
                 self._position, iterator = Position(), None
+                self._note_read(math.inf)
             except SourceError as error:
                 self._world.status.problem(self._mapping.uuid, self._place.shard_id, str(error))
                 iterator = None
@@ -75,13 +80,21 @@ class ShardReader:
             else:
                 self._world.status.well(self._mapping.uuid, self._place.shard_id)
                 self._take(page)
+                if not page.behind:
+                    for lane in self._lanes:
+                        lane.read_until(began)
                 iterator = page.next
                 if iterator is None:
+                    self._note_read(math.inf)
                     await self._progress.settled()
                     for lane in self._lanes:
                         await lane.end()
                     return
                 await asyncio.sleep(0 if page.behind else pace.busy_shard if page.records else pace.idle_shard)
+
+    def _note_read(self, number: float) -> None:
+        for lane in self._lanes:
+            lane.read_up_to(number)
 
     def _take(self, page: Page) -> None:
         fresh = [r for r in page.records if r.number > self._last and r.arrived >= self._since]
@@ -95,8 +108,7 @@ class ShardReader:
         if page.records:
             self._last = page.records[-1].number
             self._position = Position(after=page.records[-1].sequence)
-            for lane in self._lanes:
-                lane.read_up_to(self._last)
+            self._note_read(self._last)
         self._progress.done(filtered)
         if self._mapping.counts_events and fresh:
             self._world.metrics.add(self._mapping, "PolledEventCount", len(fresh))

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/with-ddb-example.html
 
 import base64
 import json
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -19,6 +20,9 @@ from localcloud.engine.rights import FunctionRights, Service
 T = TypeVar("T")
 
 _HOUR = 3600.0
+_BUFFERED_SECONDS = 0.05
+"""An event of a subscription that takes less than this was there before it was asked for."""
+_NONE: tuple[str, Any, Iterator[Any]] = ("", None, iter(()))
 
 
 def source(rights: FunctionRights, threads: Threads, mapping: Mapping) -> Source:
@@ -136,23 +140,32 @@ class ConsumerSource(KinesisSource):
 
     A subscription lasts five minutes, and a second one within five seconds is refused; the reader then tries again:
     https://docs.aws.amazon.com/kinesis/latest/APIReference/API_SubscribeToShard.html. An iterator is the position from
-    which to subscribe. Each subscription waits in a thread of its own.
+    which to subscribe. Each subscription waits in a thread of its own; `_subscriptions` has those that no
+    thread reads.
     """
 
     def __init__(self, rights: FunctionRights, threads: Threads, mapping: Mapping) -> None:
         super().__init__(rights, threads, mapping)
         self._waiting = Threads(256, "subscribe")
         self._subscriptions: dict[str, tuple[str, Any, Iterator[Any]]] = {}
+        self._closed = False
 
     async def read(self, shard_id: str, iterator: str, limit: int) -> Page:  # noqa: ARG002
         """The records that the next event of the subscription brings, however many."""
         return await self._waiting.run(self._with_client, self._next_event, shard_id, iterator)
 
     async def close(self) -> None:
-        """End the subscriptions."""
-        for _, stream, _ in self._subscriptions.values():
-            stream.close()
+        """End the subscriptions: those being read with their next event, which ministack sends within five seconds."""
+        self._closed = True
+        self._end_idle()
         self._waiting.end()
+
+    def _end_idle(self) -> None:
+        """End the subscriptions that no thread reads."""
+        for shard_id in list(self._subscriptions):
+            _, stream, _ = self._subscriptions.pop(shard_id, _NONE)
+            if stream is not None:
+                stream.close()
 
     def _iterator(self, client: Any, shard_id: str, position: Position) -> str:  # noqa: ARG002
         where: dict[str, Any] = {"Type": "TRIM_HORIZON"}
@@ -163,7 +176,7 @@ class ConsumerSource(KinesisSource):
         return json.dumps(where)
 
     def _next_event(self, client: Any, shard_id: str, iterator: str) -> Page:
-        known, stream, events = self._subscriptions.pop(shard_id, ("", None, iter(())))
+        known, stream, events = self._subscriptions.pop(shard_id, _NONE)
         if known != iterator:
             if stream is not None:
                 stream.close()
@@ -175,7 +188,10 @@ class ConsumerSource(KinesisSource):
             )
             stream = answer["EventStream"]
             events = iter(stream)
+        asked = time.monotonic()
         event = next(events, None)
+        # MillisBehindLatest is of the moment when the event was sent, and others may be buffered behind it.
+        buffered = time.monotonic() - asked < _BUFFERED_SECONDS
         if event is None:  # the five minutes are over
             stream.close()
             return Page([], iterator, behind=True)
@@ -186,7 +202,9 @@ class ConsumerSource(KinesisSource):
             return Page(records, None)
         following = self._iterator(client, shard_id, Position(after=records[-1].sequence)) if records else iterator
         self._subscriptions[shard_id] = following, stream, events
-        return Page(records, following, behind=True)
+        if self._closed:
+            self._end_idle()
+        return Page(records, following, behind=buffered or found.get("MillisBehindLatest", 0) > 0)
 
 
 class DynamoDBSource(_BotoSource):

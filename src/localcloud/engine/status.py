@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 
 ITSELF = "engine"
-"""Stands for the engine where a mapping's UUID would."""
+"""Stands for the engine where a mapping's UUID would, or the place of a problem."""
 FUNCTION = "function"
 """How the places of problems of the function begin."""
 
@@ -31,8 +31,10 @@ class LoggedStatus:
             log.info("%s: %s: well again", mapping, where)
 
     def invoked(self, mapping: str, *, failed: bool) -> None:
-        """Note whether the last invocation failed."""
+        """Note whether the last invocation failed. One that did not shows that a fault of the engine is over."""
         self._invoked[mapping] = failed
+        if not failed:
+            self.well(mapping, ITSELF)
 
     def lost(self, mapping: str, what: str) -> None:
         """Log a loss, every time."""
@@ -41,8 +43,8 @@ class LoggedStatus:
     def fault(self, mapping: str, error: BaseException) -> None:
         """Log a fault of the engine's own, with its trace, unless it is the one already there."""
         problems = self._problems.setdefault(mapping, {})
-        if problems.get("engine") != repr(error):
-            problems["engine"] = repr(error)
+        if problems.get(ITSELF) != repr(error):
+            problems[ITSELF] = repr(error)
             log.error("%s: the engine failed and starts again", mapping, exc_info=error)
 
     def retain(self, mappings: Sequence[str]) -> None:

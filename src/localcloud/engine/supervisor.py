@@ -42,7 +42,11 @@ class Engine:
                 self._world.status.problem(config["UUID"], "configuration", str(error))
                 refused.append(config["UUID"])
                 continue
-            if mapping.enabled:
+            if config["State"] in ("Creating", "Updating"):
+                # Neither says whether the mapping is enabled: it runs as before until the change is done.
+                if mapping.uuid in self._mappings:
+                    wanted[mapping.uuid] = self._mappings[mapping.uuid]
+            elif mapping.enabled:
                 self._world.status.well(mapping.uuid, "configuration")
                 wanted[mapping.uuid] = mapping
         self._reap()

@@ -2,7 +2,7 @@
 
 https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html, and the same page for DynamoDB. Our choices,
 where the guide is silent: windows begin at multiples of their length, as in its example; a final invocation has no
-records; a window whose time is over closes when no record of it was read for a second.
+records; a window closes when all that came into the shard up to a second after its end was read and processed.
 """
 
 import json
@@ -28,15 +28,13 @@ class Windows:
     shard_id: str
     checkpoint: ShardCheckpoint
 
-    @property
-    def is_open(self) -> bool:
-        """Whether records of a window were processed that is not yet closed."""
-        return self.checkpoint.window is not None
+    def is_over(self, read_until: float) -> bool:
+        """Whether a window is open of which no record can come, when all that came until then was read.
 
-    def closes_at(self) -> float | None:
-        """Return when the open window may close, in seconds since the epoch; None when none is open."""
+        `read_until` is in seconds since the epoch.
+        """
         window = self.checkpoint.window
-        return None if window is None else window.start + self.mapping.tumbling + GRACE_SECONDS
+        return window is not None and read_until >= window.start + self.mapping.tumbling + GRACE_SECONDS
 
     def start_of(self, record: Record) -> int:
         """Return when the window begins that a record belongs to, by its arrival in the stream."""

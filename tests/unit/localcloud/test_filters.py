@@ -106,3 +106,14 @@ def test_what_is_not_a_pattern_is_refused(text: str) -> None:
     """LocalStack recorded the first six on AWS: test_dynamodb_invalid_event_filter, test_sqs_invalid_event_filter."""
     with pytest.raises(FilterError):
         parse(text)
+
+
+def test_a_pattern_may_have_100_levels() -> None:
+    def nested(levels: int, innermost: str) -> str:
+        return '{"a": ' * levels + innermost + "}" * levels
+
+    assert matches(parse(nested(100, "[1]")), json.loads(nested(100, "1")))
+    assert not matches(parse(nested(100, "[1]")), {"a": 1})
+    for levels in (101, 200, 600):
+        with pytest.raises(FilterError, match="more than 100 levels"):
+            parse(nested(levels, "[1]"))

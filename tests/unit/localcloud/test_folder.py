@@ -9,9 +9,10 @@ import pytest
 
 from localcloud.engine.aws import Threads
 from localcloud.engine.folder import FolderCheckpoints, Heartbeat, claim
-from localcloud.engine.ports import Checkpoint, ShardCheckpoint
+from localcloud.engine.ports import Checkpoint, Retry, ShardCheckpoint, WindowState
 
-CHECKPOINT = Checkpoint(12.5, {"a": ShardCheckpoint("7", drained=True), "b": ShardCheckpoint()})
+RETRIED = ShardCheckpoint("7", retries={"8": Retry("9", 2, 1)}, window=WindowState(60, {"n": 1}))
+CHECKPOINT = Checkpoint(12.5, {"a": ShardCheckpoint("7", drained=True), "b": ShardCheckpoint(), "c": RETRIED}, "[1]")
 
 
 @pytest.fixture
@@ -23,6 +24,12 @@ def test_a_checkpoint_is_read_as_it_was_saved(checkpoints: FolderCheckpoints) ->
     asyncio.run(checkpoints.save("u", CHECKPOINT))
 
     assert asyncio.run(checkpoints.load("u")) == CHECKPOINT
+
+
+def test_a_checkpoint_of_an_earlier_version_is_read(checkpoints: FolderCheckpoints, tmp_path: Path) -> None:
+    (tmp_path / "u.checkpoint.json").write_text('{"since": 12.5, "shards": {"a": {"after": "7", "drained": false}}}')
+
+    assert asyncio.run(checkpoints.load("u")) == Checkpoint(12.5, {"a": ShardCheckpoint("7")})
 
 
 def test_there_is_none_before_the_first(checkpoints: FolderCheckpoints) -> None:

@@ -28,6 +28,18 @@ def test_a_fault_is_told_once_with_its_trace(caplog: pytest.LogCaptureFixture) -
     assert status.results() == {"u": "PROBLEM: engine: OSError('disk full')"}
 
 
+def test_a_fault_is_over_once_the_function_is_invoked_again() -> None:
+    status = LoggedStatus()
+
+    status.fault("u", OSError("disk full"))
+    status.invoked("u", failed=True)
+    failed = status.results()["u"], status.last_results()["u"]
+    status.invoked("u", failed=False)
+
+    assert failed == ("PROBLEM: engine: OSError('disk full')", "PROBLEM: OSError('disk full')")
+    assert (status.results(), status.last_results()) == ({"u": "OK"}, {"u": "OK"})
+
+
 def test_results_name_every_problem() -> None:
     status = LoggedStatus()
 
