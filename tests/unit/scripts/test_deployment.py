@@ -174,7 +174,7 @@ def test_a_stage_without_resources_is_not_deployed(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("module", commands())
-def test_every_command_says_that_a_stage_is_partly_deployed(
+def test_every_command_says_that_a_stage_is_partly_deployed_and_leaves_the_environment_alone(
     module: str, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save(stage, without(("functions",)))
@@ -183,7 +183,9 @@ def test_every_command_says_that_a_stage_is_partly_deployed(
     app.command()(importlib.import_module(module).main)
     needs = ["--event", "score"] if module.endswith(".invoke") else []
     needs += ["--function", "AggregateScoresByUser"] if module.endswith((".invoke", ".rollback")) else []
+    before = dict(os.environ)
 
     result = CliRunner().invoke(app, ["--stage", "dev", *needs])
 
     assert isinstance(result.exception, PartlyDeployedError), result.exception
+    assert dict(os.environ) == before
