@@ -46,7 +46,7 @@ class Stage:
     """What this machine keeps of all stages: Terraform's working data, and the local cloud's pid and log."""
     stages: Path = STAGES
     """The folder of the stage's two files."""
-    client_config: Config | None = field(default=None, compare=False)
+    client_config: Config | None = field(default=None, compare=False, repr=False)
     """The defaults of the session's clients; None for boto3's own."""
 
     @property
