@@ -2,16 +2,13 @@
 
 import logging
 import secrets
-from contextlib import suppress
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.cloud import HOST
 from scripts.cli import UserError
 from scripts.console.app import create_app
 from scripts.console.connection import LiveConnection
-from scripts.console.problems import RefusedError
 from scripts.console.serving import make_server
 from scripts.console.session import Session
 from scripts.stage import LOCAL, StageName
@@ -28,15 +25,12 @@ def main(
     changes.
     """
     connection = LiveConnection(stage)
-    with suppress(UserError, RefusedError, BotoCoreError, ClientError):
-        connection.system()
-    found = connection.stage
     # A name of its own gives each start an origin of its own: what somebody else who had the port left in the browser,
     # a service worker say, is not there. Browsers take every name under localhost for this machine.
     name = f"console-{secrets.token_hex(4)}.localhost"
     session = Session(on_code=lambda code: typer.echo(f"For another browser: http://{name}:{port}/#code={code}"))
     names = {f"{each}:{port}" for each in (name, HOST, "localhost")}
-    app = create_app(connection, names=names, session=session, writes=found.is_local or allow_writes)
+    app = create_app(connection, names=names, session=session, writes=connection.stage.is_local or allow_writes)
     try:
         server = make_server(app, HOST, port, session)
     except OSError as error:

@@ -1,17 +1,17 @@
 """How many records the functions dealt with lately: from CloudWatch, or on a local cloud from the lines they log."""
 
-import json
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from localcloud.emulator.invocation_log import embedded_metrics
 from scripts.deployment import Deployed
-from scripts.observe.logs import Line, lines
-from scripts.observe.metrics import from_cloudwatch, own_metrics_of
+from scripts.observe.logs import Line, fields, lines
+from scripts.observe.metrics import Series, from_cloudwatch, own_metrics_of
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch.type_defs import MetricTypeDef
@@ -23,14 +23,15 @@ _LOG_WINDOW, _LOG_PERIOD = 60, 10
 # CloudWatch has a minute's value a minute or two after it.
 _CLOUDWATCH_WINDOW, _CLOUDWATCH_PERIOD = 300, 60
 _CLOUDWATCH_EVERY = 60.0
+_LOG_SETTLED, _CLOUDWATCH_SETTLED = 30, 120
+"""Seconds after a period until what was delivered from it is counted, too. Our choice: half a window at most."""
 _OWN = {
     "ProcessKinesisRecords": ("Stored", "Outdated", "Folded", "Parked", "Failed"),
     "AggregateScoresByUser": ("Records", "Applied", "Duplicates", "Folded", "Parked", "Failed"),
 }
 _LAG, _ERRORS = "IteratorAge", "Errors"
-
-Series = dict[int, float]
-"""Values by the start of their period, in seconds since the epoch."""
+_MOST = 1e15
+"""Of a count: what is more, or less than 0, is none."""
 
 
 @dataclass
@@ -68,11 +69,20 @@ class Counts:
         return series[max(series)] if series else None
 
     def failed_last(self, function: str) -> bool:
-        """Whether the newest batch failed; where single batches are not known, whether the newest period did."""
+        """Whether the newest batch failed; where single batches are not known, whether the newest counted period did.
+
+        The functions count 0 where nothing failed: a value that is missing may be one that is not there yet.
+        """
         if function in self.last:
             return self.last[function][1] > 0
         failed, lag = self.of(function, "Failed"), self.of(function, _LAG)
-        return bool(failed and lag) and failed.get(max(lag), 0) > 0
+        newest = max(failed.keys() & lag.keys(), default=None)
+        return newest is not None and failed[newest] > 0
+
+    def settled(self, function: str, metric: str, now: datetime) -> float:
+        """Return the sum over the periods that ended so long ago that what followed from them is counted, too."""
+        ended = now.timestamp() - (_CLOUDWATCH_SETTLED if self.is_delayed else _LOG_SETTLED)
+        return sum(value for at, value in self.of(function, metric).items() if at + self.period <= ended)
 
     def waiting(self, function: str) -> int:
         """Return how many records of the last batch wait to be delivered again."""
@@ -154,13 +164,14 @@ def from_summaries(logged: Iterable[Line]) -> Counts:
     series: defaultdict[tuple[str, str], Series] = defaultdict(lambda: defaultdict(float))
     last: dict[str, tuple[float, float]] = {}
     for line in logged:
-        fields = _fields(line.message)
-        processed = _PROCESSED.match(str(fields.get("message", "")))
+        processed = _PROCESSED.match(str(fields(line.message).get("message", "")))
         if processed is None:
             continue
         at = line.at // 1000 // _LOG_PERIOD * _LOG_PERIOD
         done, failed = int(processed[1]), 0.0
-        for name, value in _embedded(fields):
+        for _, name, value, *_ in embedded_metrics(line.message):
+            if not 0 <= value < _MOST:
+                continue
             series[line.function, name][at] += value
             if name == "Failed":
                 failed = value
@@ -176,25 +187,6 @@ def from_summaries(logged: Iterable[Line]) -> Counts:
         series={key: dict(values) for key, values in series.items()},
         last=last,
     )
-
-
-def _fields(message: str) -> dict[str, Any]:
-    try:
-        fields = json.loads(message)
-    except (ValueError, RecursionError):
-        return {}
-    return fields if isinstance(fields, dict) else {}
-
-
-def _embedded(fields: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    try:
-        for each in fields["_aws"]["CloudWatchMetrics"]:
-            for metric in each["Metrics"]:
-                value = fields[metric["Name"]]
-                if isinstance(value, int | float) and 0 <= value < 1e15:
-                    yield metric["Name"], value
-    except (KeyError, TypeError):
-        return
 
 
 def _metric(namespace: str, name: str, dimension: str, value: str) -> "MetricTypeDef":

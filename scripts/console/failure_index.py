@@ -26,15 +26,16 @@ _DOCUMENT_RECORDS = 100
 
 
 class Wanted(NamedTuple):
-    """Which failures to show: of a function, for a reason, and with a text in them; "" for any."""
+    """Which failures to show: of a function, for a reason, and with a text in them; "" for any reason and text."""
 
-    function: str = ""
+    function: str | None = None
+    """None for any; "" for the failures of which no function is known."""
     reason: str = ""
     text: str = ""
 
     def matches(self, failure: Mapping[str, Any]) -> bool:
         """Whether a failure is one of them."""
-        if self.function and failure["function"] != self.function:
+        if self.function is not None and failure["function"] != self.function:
             return False
         if self.reason and failure["reason"] != self.reason:
             return False
@@ -138,10 +139,10 @@ def _groups(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def document(client: "S3Client", bucket: str, key: str) -> dict[str, Any] | None:
     """Return an object with its records decoded, and as indented JSON; None when there is no such failure."""
-    failure = FailureBucket(client, bucket).read(key)
-    if failure is None:
+    found = FailureBucket(client, bucket).read_with_body(key)
+    if found is None:
         return None
-    body = client.get_object(Bucket=bucket, Key=key)["Body"].read(_DOCUMENT_BYTES + 1)
+    failure, body = found
     text = body[:_DOCUMENT_BYTES].decode(errors="replace")
     payload = failure.document.get("payload")
     return {

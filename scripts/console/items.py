@@ -23,6 +23,11 @@ Shown = dict[str, dict[str, str]]
 _CONDITION_FAILED = "ConditionalCheckFailedException"
 _EDITED = ("Username", "Score")
 _CURSOR_LENGTH = 10_000
+_LEVELS = 32
+"""The most that DynamoDB nests, the value of the attribute itself included; boto3 fails on a thousand.
+
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
+"""
 
 
 def page(dynamodb: "DynamoDBClient", table: str, limit: int, cursor: str) -> dict[str, Any]:
@@ -129,9 +134,27 @@ def _attribute(value: Any) -> dict[str, Any]:
     if kind in {"S", "N"}:
         return {kind: _number("What was read", text) if kind == "N" else text}
     try:
-        return {kind: json.loads(text)}
-    except (ValueError, RecursionError):
+        return _restored({kind: json.loads(text)})
+    except (ValueError, TypeError, AttributeError, RecursionError):
         raise InvalidError("Send what was read") from None
+
+
+def _restored(attribute: Mapping[str, Any], levels: int = _LEVELS) -> dict[str, Any]:
+    """Return an attribute value with bytes where `_text` has made base64 of them."""
+    ((kind, value),) = attribute.items()
+    if not levels:
+        raise ValueError("nested too deeply")
+    restore: dict[str, Callable[[Any], Any]] = {
+        "B": _bytes,
+        "BS": lambda values: list(map(_bytes, values)),
+        "L": lambda values: [_restored(each, levels - 1) for each in values],
+        "M": lambda values: {name: _restored(each, levels - 1) for name, each in values.items()},
+    }
+    return {kind: restore[kind](value) if kind in restore else value}
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
 
 
 def _conflict(dynamodb: "DynamoDBClient", table: str, key: str) -> RefusedError:

@@ -1,11 +1,10 @@
 """The newest lines of a function's log."""
 
-import json
 from collections import deque
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from scripts.observe.logs import Line, containing, lines
+from scripts.observe.logs import Line, containing, fields, lines
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -47,13 +46,4 @@ def contains(line: Line, text: str) -> bool:
 
 def message(logged: str) -> str:
     """Return the message of a line of JSON, and any other line as it is."""
-    fields = _fields(logged)
-    return str(fields["message"]) if "message" in fields else logged
-
-
-def _fields(logged: str) -> dict[str, Any]:
-    try:
-        fields = json.loads(logged)
-    except (ValueError, RecursionError):
-        return {}
-    return fields if isinstance(fields, dict) else {}
+    return str(fields(logged).get("message", logged))

@@ -65,7 +65,7 @@ class Recent:
                 self._read = now
                 self._read_on(kinesis)
             fresh = [record for record in self._records if record["number"] > after or after > self._number]
-            behind = any(self._behind.values())
+            behind = any(self._behind.get(shard) for shard in self._iterators)
             return {"records": fresh, "last": self._number, "skipped": self._skipped, "behind": behind}
 
     def _read_on(self, kinesis: "KinesisClient") -> None:
@@ -79,24 +79,27 @@ class Recent:
         self._iterators = {shard: self._iterators.get(shard) for shard in sorted(open_)}
         self._skipped = False
         found: list[dict[str, Any]] = []
-        for shard, iterator in self._iterators.items():
-            try:
-                found += self._read_shard(kinesis, shard, iterator)
-            except kinesis.exceptions.ExpiredIteratorException:
-                self._iterators[shard] = None
-            except kinesis.exceptions.ProvisionedThroughputExceededException:
-                self._skipped = True  # Lambda goes first; the next look goes on from here
-        for record in sorted(found, key=lambda record: float(record["at"])):
-            self._number += 1
-            self._records.append({"number": self._number, **record})
+        try:
+            for shard in self._iterators:
+                try:
+                    self._read_shard(kinesis, shard, found)
+                except kinesis.exceptions.ExpiredIteratorException:
+                    self._iterators[shard] = None
+                except kinesis.exceptions.ProvisionedThroughputExceededException:
+                    self._behind[shard] = self._behind.get(shard, 0) + 1  # the next look goes on from here
+        finally:
+            # The iterators are past what was found, whatever a later read raises.
+            for record in sorted(found, key=lambda record: float(record["at"])):
+                self._number += 1
+                self._records.append({"number": self._number, **record})
 
-    def _read_shard(self, kinesis: "KinesisClient", shard: str, iterator: str | None) -> list[dict[str, Any]]:
-        """Read a shard on towards its end: whoever watches wants the newest records."""
-        records: list[Any] = []
+    def _read_shard(self, kinesis: "KinesisClient", shard: str, found: list[dict[str, Any]]) -> None:
+        """Read a shard on towards its end, since whoever watches wants the newest records; add them to `found`."""
+        iterator = self._iterators[shard]
         for _ in range(_READS):
             iterator = iterator or _start(kinesis, self._stream, shard, _BACK)
             answer = kinesis.get_records(ShardIterator=iterator, Limit=_AT_ONCE)
-            records += answer["Records"]
+            found += [_shown(shard, record) for record in answer["Records"][-_KEPT:]]
             self._iterators[shard] = iterator = answer.get("NextShardIterator")
             if answer["MillisBehindLatest"] <= _CAUGHT_UP_MS or iterator is None:
                 self._behind[shard] = 0
@@ -106,7 +109,6 @@ class Recent:
             if self._behind[shard] >= _LOOKS and answer["MillisBehindLatest"] > _FAR_BEHIND_MS:
                 self._iterators[shard] = _start(kinesis, self._stream, shard, _JUMP)
                 self._skipped = True
-        return [_shown(shard, record) for record in records[-_KEPT:]]
 
 
 def _start(kinesis: "KinesisClient", stream: str, shard: str, back: timedelta) -> str:

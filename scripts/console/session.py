@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import secrets
 import threading
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 
 NONCE_HEADER = "X-Console-Nonce"
@@ -18,7 +18,7 @@ SIGNATURE_HEADER = "X-Console-Signature"
 PROOF_HEADER = "X-Console-Proof"
 _NONCE_LENGTHS = range(16, 65)
 _NONCES = 20_000
-"""Nonces that are remembered, so that no request is taken twice."""
+"""The last nonces are remembered, so that no request is taken twice before so many others were."""
 
 
 class Session:
@@ -29,8 +29,7 @@ class Session:
         self._key = secrets.token_urlsafe(32)
         self._code = secrets.token_urlsafe(24)
         self._lock = threading.Lock()
-        self._used: set[str] = set()
-        self._order: deque[str] = deque()
+        self._used: OrderedDict[str, None] = OrderedDict()
 
     @property
     def code(self) -> str:
@@ -65,10 +64,9 @@ class Session:
         with self._lock:
             if nonce in self._used:
                 return False
-            self._used.add(nonce)
-            self._order.append(nonce)
-            if len(self._order) > _NONCES:
-                self._used.discard(self._order.popleft())
+            self._used[nonce] = None
+            if len(self._used) > _NONCES:
+                self._used.popitem(last=False)
             return True
 
     def _mac(self, message: str) -> str:

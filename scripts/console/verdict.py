@@ -47,6 +47,8 @@ class Function:
 
     lab: str
     name: str
+    arrived: float | None
+    """Records that came into its stream so long ago that they should have been delivered; None where not known."""
     delivered: float
     """Records in batches that the event source mapping delivered; a batch that failed counts at each attempt."""
     done: float
@@ -139,6 +141,9 @@ def _function(function: Function) -> Iterator[Reason]:
         # An invocation by hand raises errors as well, and stops nothing.
         text = f"{function.errors:,.0f} invocations raised an error, which may be test events"
         yield reason(None, text, "function-errors")
+    if function.arrived and not function.delivered:
+        text = f"{function.arrived:,.0f} records arrived, and no delivery was measured"
+        yield reason(State.BEHIND, text, "iterator-age")
     if function.lag_ms is not None and function.lag_ms > _BEHIND_MS:
         yield reason(State.BEHIND, f"{function.lag_ms / 1000:,.0f} s behind its stream", "iterator-age")
 

@@ -49,7 +49,7 @@ SEMANTICS = [
         sources.MAPPINGS,
     ),
     Semantic(
-        "one batch in flight per shard and lane, in order",
+        "batches of a shard in order, one in flight at a time (or ParallelizationFactor)",
         SAME,
         ANY,
         (sources.KINESIS, sources.DYNAMODB),
@@ -58,8 +58,8 @@ SEMANTICS = [
         "ParallelizationFactor 1..10, order per key, lowest contiguous checkpoint",
         SAME,
         ANY,
-        (sources.KINESIS, Ours("which keys share a lane, and what the checkpoint is meanwhile")),
-        "Which keys share a lane is undocumented; here it is CRC-32 of the key.",
+        (sources.KINESIS, Ours("which keys share a concurrent batch, and what the checkpoint is meanwhile")),
+        "Which keys share a concurrent batch is undocumented; here it is CRC-32 of the key.",
     ),
     Semantic(
         "polling: Kinesis 1/s, DynamoDB 4/s",

@@ -63,11 +63,6 @@ class Failure:
         moments = [moment for record in self.records if (moment := _written(record)) is not None]
         return datetime.fromtimestamp(min(moments), UTC) if moments else None
 
-    @property
-    def legible(self) -> Mapping[str, Any]:
-        """The document with the event of its payload as JSON, where it is a string of JSON."""
-        return self.document if self.unreadable else {**self.document, "payload": {"Records": self.records}}
-
 
 class FailureBucket:
     """The bucket. At most one document is in memory for each that the caller holds."""
@@ -76,20 +71,14 @@ class FailureBucket:
         self._client = client
         self._bucket = bucket
 
-    def failures(
-        self, since: datetime | None = None, function: str | None = None, after: str = ""
-    ) -> Iterator[Failure]:
+    def failures(self, since: datetime | None = None, function: str | None = None) -> Iterator[Failure]:
         """Yield what first failed since then, of the function with this physical name, in the order of the keys.
 
-        `after` is the last key of what is known already. Parked records come first: what a redrive of a batch parks
-        is then not found in the same pass.
+        Parked records come first: what a redrive of a batch parks is then not found in the same pass.
         """
         pages = self._client.get_paginator("list_objects_v2")
         for prefix in (f"{PARKED}{function}/" if function else PARKED, DISCARDED):
-            if after.startswith(DISCARDED) and prefix != DISCARDED:
-                continue
-            known = after if after.startswith(prefix) else ""
-            for page in pages.paginate(Bucket=self._bucket, Prefix=prefix, StartAfter=known):
+            for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
                 for each in page.get("Contents", []):
                     # An object last written before cannot have failed since, so it is not read.
                     if since and each["LastModified"] < since:
@@ -140,22 +129,28 @@ class FailureBucket:
 
     def read(self, key: str) -> Failure | None:
         """Return a failure by its key; None when there is none, and for what has been redriven."""
+        found = self.read_with_body(key)
+        return found and found[0]
+
+    def read_with_body(self, key: str) -> tuple[Failure, bytes] | None:
+        """Return what `read` does, with the object's content."""
         if not key.startswith((PARKED, DISCARDED)):
             return None
         try:
             answer = self._client.get_object(Bucket=self._bucket, Key=key)
         except self._client.exceptions.NoSuchKey:
             return None
+        body = answer["Body"].read()
         document: dict[str, Any] = {}
         records: Sequence[Record] = ()
         unreadable = None
         try:
-            document = invocation_record.parse(answer["Body"].read())
+            document = invocation_record.parse(body)
             records = invocation_record.records(document)
         except UnreadableError as error:
             unreadable = str(error)
         modified = answer["LastModified"]
-        return Failure(
+        failure = Failure(
             key,
             answer["ETag"],
             answer.get("VersionId"),
@@ -165,6 +160,7 @@ class FailureBucket:
             records,
             unreadable,
         )
+        return failure, body
 
     def _unless_overtaken(self, operation: str, **parameters: Any) -> bool:
         try:

@@ -119,25 +119,26 @@ class Fresh:
 def render(line: Line) -> str:
     """A line for the eye: time, function, level, message, and what else a JSON line says but for its metrics' frame."""
     head = f"{datetime.fromtimestamp(line.at / 1000, UTC):%H:%M:%S.%f}"[:-3] + f" {line.function} "
-    fields = _fields(line.message)
-    if fields is None:
+    logged = fields(line.message)
+    if "message" not in logged:
         return head + typer.style(line.message, dim=True)
-    level = str(fields.get("level", ""))
+    level = str(logged.get("level", ""))
     hidden = {"timestamp", "level", "message", "requestId", "_aws", "FunctionName"}
     rest = "".join(
-        f" {name}={json.dumps(value, ensure_ascii=False)}" for name, value in fields.items() if name not in hidden
+        f" {name}={json.dumps(value, ensure_ascii=False)}" for name, value in logged.items() if name not in hidden
     )
     return (
-        head + typer.style(f"{level:5}", fg=_COLOURS.get(level)) + f" {fields['message']}" + typer.style(rest, dim=True)
+        head + typer.style(f"{level:5}", fg=_COLOURS.get(level)) + f" {logged['message']}" + typer.style(rest, dim=True)
     )
 
 
-def _fields(message: str) -> dict[str, Any] | None:
+def fields(message: str) -> dict[str, Any]:
+    """Return the fields of a log line that is a JSON object; none for any other line."""
     try:
-        fields = json.loads(message)
-    except ValueError:
-        return None
-    return fields if isinstance(fields, dict) and "message" in fields else None
+        found = json.loads(message)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _pattern(text: str) -> re.Pattern[str]:

@@ -33,7 +33,7 @@ def chosen(*, all_: bool = True) -> list[Case]:
 
 def _is_runnable(case: Case) -> bool:
     answers_json = not isinstance(case.function.answers, bytes)  # which is all that the Python runtime can answer
-    return answers_json and not case.luck and not case.times and "MaximumRecordAgeInSeconds" not in case.settings
+    return answers_json and not case.inject and not case.times and "MaximumRecordAgeInSeconds" not in case.settings
 
 
 def package(files: dict[str, str]) -> bytes:

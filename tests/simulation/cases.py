@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.simulation.world import Fault, Luck
+from tests.simulation.simulation import Fault, Injection
 from tests.sources import (
     FAILURES,
     KINESIS,
@@ -44,7 +44,7 @@ class Case:
     Seconds count from the engine's start; what is written before it has negative ones. `discarded_at` is when the last
     batch is discarded.
 
-    Invocations of different keys are in no order when lanes run in parallel; `invoked` has them by key then.
+    Invocations of different keys are in no order when batches run in parallel; `invoked` has them by key then.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Case:
     invoked: list[Texts]
     function: Behaviour = Behaviour()
     discarded: list[tuple[str, int, Texts]] = field(default_factory=list)
-    luck: Callable[[int], Luck] | None = None
+    inject: Callable[[int], Injection] | None = None
     services: tuple[str, ...] = ("kinesis", "dynamodb")
     times: list[float] | None = None
     discarded_at: float | None = None
@@ -65,14 +65,14 @@ def at_once(*texts: str) -> list[tuple[float, str]]:
     return [(0.0, text) for text in texts]
 
 
-def throttled(times: int) -> Callable[[int], Luck]:
-    """Luck that throttles so many invocations, and then none."""
-    return lambda count: Luck(Fault.THROTTLED if count < times else Fault.NONE)
+def throttled(times: int) -> Callable[[int], Injection]:
+    """Injection that throttles so many invocations, and then none."""
+    return lambda count: Injection(Fault.THROTTLED if count < times else Fault.NONE)
 
 
-def crashing(times: int) -> Callable[[int], Luck]:
-    """Luck that crashes so many invocations, and then none."""
-    return lambda count: Luck(Fault.CRASHED_BEFORE if count < times else Fault.NONE)
+def crashing(times: int) -> Callable[[int], Injection]:
+    """Injection that crashes so many invocations, and then none."""
+    return lambda count: Injection(Fault.CRASHED_BEFORE if count < times else Fault.NONE)
 
 
 _RECORDED_FAILURES: tuple[Source, ...] = tuple(
@@ -219,7 +219,7 @@ CASES = [
         {"BatchSize": 1},
         at_once("a1", "a2"),
         invoked=[["a1"]] * 6 + [["a2"]],
-        luck=crashing(5),
+        inject=crashing(5),
     ),
     Case(
         "throttles do not consume retries",
@@ -227,7 +227,7 @@ CASES = [
         {"MaximumRetryAttempts": 0, "DestinationConfig": S3},
         at_once("a1"),
         invoked=[["a1"]],
-        luck=throttled(7),
+        inject=throttled(7),
     ),
     Case(
         "a maximum age of 60 s holds 8 invocations",
@@ -253,7 +253,7 @@ CASES = [
         {"MaximumRecordAgeInSeconds": 60, "DestinationConfig": S3},
         at_once("a1"),
         invoked=[],
-        luck=throttled(1000),
+        inject=throttled(1000),
         discarded=[("RecordAgeExceeded", 1, ["a1"])],
         discarded_at=60,
     ),
@@ -337,8 +337,8 @@ CASES = [
         discarded=[("RetryAttemptsExhausted", 1, ["a2"])],
     ),
     Case(
-        "records of a key stay in order on parallel lanes, and a failing lane does not hold up another",
-        (KINESIS, Ours("which keys share a lane")),
+        "records of a key stay in order in parallel batches, and a failing batch does not hold up another",
+        (KINESIS, Ours("which keys share a concurrent batch")),
         {"ParallelizationFactor": 10, "BatchSize": 1, "MaximumRetryAttempts": 1, "DestinationConfig": S3},
         at_once("a1", "b1", "b2"),
         invoked=[["a1"], ["a1"], ["b1"], ["b2"]],

@@ -11,8 +11,8 @@ from typing import Any
 
 from localcloud.engine.ports import Checkpoint, Pace
 from localcloud.engine.record import Record
+from tests.simulation.simulation import Event, Fault, Injection, Seen, Simulation
 from tests.simulation.stream import sequences, texts, unreliable
-from tests.simulation.world import Event, Fault, Luck, Seen, Simulation
 
 HOUR = 3600.0
 S3 = {"OnFailure": {"Destination": "arn:aws:s3:::failures"}}
@@ -61,7 +61,7 @@ class History:
             service,
             settings,
             self.function,
-            self.luck,
+            self.inject,
             refuses=lambda: self.troubled and draw.random() < 0.2,
             pace=Pace(20 * self._slow, 1, 5, 60 * self._slow, 30 * self._slow),
             shards=draw.randint(1, 3),
@@ -165,7 +165,7 @@ class History:
             self.simulation.settings["State"] = "Enabled"
         self.change_mapping()
 
-    def luck(self) -> Luck:
+    def inject(self) -> Injection:
         """What befalls an invocation."""
         seconds = self.random.choice([0.01, 0.1, 1, 20])
         if self.troubled and self.random.random() < 0.02:
@@ -173,8 +173,8 @@ class History:
         if self.troubled and self.random.random() < 0.2:
             fault = self.random.choice(FAULTS)
             self.happened[fault.name] += 1
-            return Luck(fault, seconds)
-        return Luck(seconds=seconds)
+            return Injection(fault, seconds)
+        return Injection(seconds=seconds)
 
     def function(self, event: Event) -> Any:
         """Process records in order, up to one that is poison."""

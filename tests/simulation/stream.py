@@ -11,8 +11,8 @@ from typing import Any
 from localcloud.engine.ports import (
     ExpiredIteratorError,
     Listing,
-    Page,
     Position,
+    ReadResult,
     Shard,
     SourceError,
     TrimmedError,
@@ -90,7 +90,7 @@ class Stream:
             start = bisect_left(records, position.since or 0, key=lambda record: record.arrived)
         return str(max(start, kept))
 
-    async def read(self, shard_id: str, iterator: str, limit: int) -> Page:
+    async def read(self, shard_id: str, iterator: str, limit: int) -> ReadResult:
         """What `Source.read` answers."""
         self.fault()
         shard, start = self.shards[shard_id], int(iterator)
@@ -99,7 +99,7 @@ class Stream:
         page = shard.records[start : start + limit]
         end = start + len(page)
         more = end < len(shard.records)
-        return Page(page, None if shard.closed and not more else str(end), behind=more)
+        return ReadResult(page, None if shard.closed and not more else str(end), behind=more)
 
     def _kept(self, shard_id: str) -> int:
         oldest = self._now() - self.retention
@@ -137,10 +137,10 @@ def unreliable(draw: Callable[[], float], chance: float) -> Callable[[], None]:
     """A fault that now and then fails a call, or expires an iterator."""
 
     def fault() -> None:
-        luck = draw()
-        if luck < chance / 2:
+        drawn = draw()
+        if drawn < chance / 2:
             raise ExpiredIteratorError("the iterator is too old")
-        if luck < chance:
+        if drawn < chance:
             raise SourceError("the stream is not to be had")
 
     return fault

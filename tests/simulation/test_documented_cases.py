@@ -10,10 +10,10 @@ import pytest
 
 from tests.simulation.behaviour import behave
 from tests.simulation.cases import CASES, Case
+from tests.simulation.simulation import EPOCH, Injection, Simulation
 from tests.simulation.stream import sequences as sequence_numbers
 from tests.simulation.stream import texts
 from tests.simulation.virtual_time import run
-from tests.simulation.world import EPOCH, Luck, Simulation
 
 PARAMETERS = [pytest.param(case, service, id=f"{service}: {case.name}") for case in CASES for service in case.services]
 
@@ -34,15 +34,15 @@ def test_the_engine_does_what_aws_does(case: Case, service: str) -> None:
 async def _check(case: Case, service: str) -> None:
     attempts = 0
 
-    def luck() -> Luck:
+    def inject() -> Injection:
         nonlocal attempts
         attempts += 1
-        return case.luck(attempts - 1) if case.luck else Luck()
+        return case.inject(attempts - 1) if case.inject else Injection()
 
     def function(event: dict[str, Any]) -> Any:
         return behave(texts(event), list(sequence_numbers(event)), asdict(case.function))
 
-    simulation = Simulation(service, case.settings, function, luck)
+    simulation = Simulation(service, case.settings, function, inject)
     sequences: dict[str, str] = {}
     start = max(0.0, -case.writes[0][0])
     asyncio.get_running_loop().call_later(start, simulation.start)

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from localcloud.engine.ports import Checkpoint, Page, ShardCheckpoint, SourceError
+from localcloud.engine.ports import Checkpoint, ReadResult, ShardCheckpoint, SourceError
+from tests.simulation.simulation import EPOCH, Fault, Injection, Simulation
 from tests.simulation.stream import texts
 from tests.simulation.virtual_time import run
-from tests.simulation.world import EPOCH, Fault, Luck, Simulation
 
 ODD = {"Filters": [{"Pattern": json.dumps({"data": [{"suffix": digit} for digit in "13579"]})}]}
 
@@ -64,7 +64,7 @@ def test_latest_stays_where_it_was_when_the_mapping_changes() -> None:
 
 def test_what_is_in_flight_when_the_mapping_changes_is_not_delivered_again() -> None:
     async def story() -> Simulation:
-        simulation = Simulation("kinesis", {"BatchSize": 2}, accept, lambda: Luck(seconds=10))
+        simulation = Simulation("kinesis", {"BatchSize": 2}, accept, lambda: Injection(seconds=10))
         for text in ("a", "b", "c"):
             simulation.stream.put("k", text)
         simulation.start()
@@ -145,7 +145,7 @@ def test_a_payload_stays_within_6_mb() -> None:
 
 def test_a_long_shard_is_read_in_pages_as_it_is_processed() -> None:
     async def story() -> tuple[Simulation, list[int]]:
-        simulation = Simulation("kinesis", {"BatchSize": 10}, accept, lambda: Luck(seconds=1))
+        simulation = Simulation("kinesis", {"BatchSize": 10}, accept, lambda: Injection(seconds=1))
         asked: list[int] = []
         read = simulation.stream.read
 
@@ -272,7 +272,7 @@ def test_records_trimmed_before_they_were_read_are_told_of_and_passed_over() -> 
 
 def test_a_stream_or_a_function_that_is_gone_is_waited_for() -> None:
     async def story() -> Simulation:
-        simulation = Simulation("kinesis", {}, accept, lambda: Luck(Fault.THROTTLED if gone else Fault.NONE))
+        simulation = Simulation("kinesis", {}, accept, lambda: Injection(Fault.THROTTLED if gone else Fault.NONE))
 
         def fault() -> None:
             if gone:
@@ -417,8 +417,8 @@ def test_a_batch_under_retry_that_no_longer_fits_into_memory_is_formed_anew() ->
     async def story() -> Simulation:
         settings = {"BatchSize": 100, "ParallelizationFactor": 10, "MaximumBatchingWindowInSeconds": 5}
         simulation = Simulation("kinesis", settings, fail)
-        lanes = [zlib.crc32(f"k{number}".encode()) % 10 for number in range(2000)]
-        [rare, *_], others = [n for n in range(2000) if lanes[n] == 0], [n for n in range(2000) if lanes[n]][:500]
+        numbers = [zlib.crc32(f"k{number}".encode()) % 10 for number in range(2000)]
+        [rare, *_], others = [n for n in range(2000) if numbers[n] == 0], [n for n in range(2000) if numbers[n]][:500]
         for number in (rare, *others, rare):
             simulation.stream.put(f"k{number}", str(number))
         simulation.start()
@@ -441,7 +441,7 @@ def test_a_batch_under_retry_whose_last_record_is_trimmed_goes_on_without_it() -
         read = simulation.stream.read
         out = False
 
-        async def one_by_one(shard_id: str, iterator: str, limit: int) -> Page:
+        async def one_by_one(shard_id: str, iterator: str, limit: int) -> ReadResult:
             nonlocal out
             if out and simulation.now() < EPOCH + 4000:
                 raise SourceError("the stream is not to be had")

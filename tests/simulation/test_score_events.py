@@ -16,9 +16,9 @@ from tests.fakes.invocation import InMemoryParking, ScoreIngestion
 from tests.fakes.records import InMemoryScoreRecords
 from tests.simulation.history import History
 from tests.simulation.seeds import replay, seeds
+from tests.simulation.simulation import Event
 from tests.simulation.stream import sequences
 from tests.simulation.virtual_time import run
-from tests.simulation.world import Event
 
 EXPECTED = {"put", "spoil", "crash", "reshard", "alter", "RESPONSE_LOST", "DELIVERED_TWICE", "CRASHED_BEFORE"}
 EXPECTED |= {"CRASHED_AFTER", "TIMED_OUT", "died before a put", "died after a put", "throttled", "answer lost"}

@@ -19,9 +19,9 @@ from tests.fakes.stream import SourceTable, score_image, spoilt_image
 from tests.property.world import misread
 from tests.simulation.history import History
 from tests.simulation.seeds import replay, seeds
+from tests.simulation.simulation import Event
 from tests.simulation.stream import sequences
 from tests.simulation.virtual_time import run
-from tests.simulation.world import Event
 
 USERS = ["ann", "bob", "cid", "dan"]
 SCORES = ["0", "1", "-2", "0.1", "12345678901234567890.12345678901234567", "7E-16"]

@@ -4,10 +4,10 @@ import asyncio
 import time
 from typing import Any
 
-from localcloud.engine.ports import Page, SourceError
+from localcloud.engine.ports import ReadResult, SourceError
+from tests.simulation.simulation import EPOCH, Injection, Simulation
 from tests.simulation.stream import sequences, texts
 from tests.simulation.virtual_time import run
-from tests.simulation.world import EPOCH, Luck, Simulation
 
 WINDOW = {"TumblingWindowInSeconds": 120, "MaximumRetryAttempts": 1}
 
@@ -76,7 +76,7 @@ def finals(simulation: Simulation) -> list[Any]:
 
 def test_a_window_that_is_read_late_and_slowly_closes_once() -> None:
     async def story() -> Simulation:
-        simulation = Simulation("kinesis", WINDOW | {"BatchSize": 100}, count, lambda: Luck(seconds=0.005))
+        simulation = Simulation("kinesis", WINDOW | {"BatchSize": 100}, count, lambda: Injection(seconds=0.005))
         slow_down(simulation, 3)
         for number in range(450):
             simulation.stream.put("k", str(number))
@@ -106,7 +106,7 @@ def test_a_window_that_ends_while_a_page_is_read_closes_after_it() -> None:
 
 def test_a_window_closes_after_a_restart_once_the_stream_is_read_again() -> None:
     async def story() -> Simulation:
-        async def failing(shard_id: str, iterator: str, limit: int) -> Page:
+        async def failing(shard_id: str, iterator: str, limit: int) -> ReadResult:
             if simulation.now() < EPOCH + 700:
                 raise SourceError("the stream is not to be had")
             return await read(shard_id, iterator, limit)
@@ -131,7 +131,7 @@ def slow_down(simulation: Simulation, seconds: float) -> None:
     """Have each page arrive so long after the stream made it."""
     read = simulation.stream.read
 
-    async def slow(shard_id: str, iterator: str, limit: int) -> Page:
+    async def slow(shard_id: str, iterator: str, limit: int) -> ReadResult:
         page = await read(shard_id, iterator, limit)
         await asyncio.sleep(seconds)
         return page

@@ -1,6 +1,7 @@
 // Asking the console's server. session.py says how page and server prove to each other that they know the key.
 
-const KEPT = "console-key";
+/** Where the browser keeps the key. */
+export const KEPT = "console-key";
 const CODE = "#code=";
 const TIMEOUT_MS = 10_000;
 

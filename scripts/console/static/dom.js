@@ -6,7 +6,7 @@ const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/gu;
  * Text with what cannot be seen, or would turn other text around, named: a direction mark shows as ⟨U+202E⟩.
  * @param {string} text @param {boolean} [lines] whether line breaks stay
  */
-export const visible = (text, lines = false) => text.replace(UNSEEN, (character) =>
+const visible = (text, lines = false) => text.replace(UNSEEN, (character) =>
   character === "\t" || (lines && character === "\n")
     ? character
     : `⟨U+${character.codePointAt(0)?.toString(16).toUpperCase().padStart(4, "0")}⟩`);

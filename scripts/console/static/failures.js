@@ -8,11 +8,13 @@ import { untilOver } from "./job.js";
 
 const MOST_SELECTED = 1000, COLUMNS = 8;
 
-let writes = false, from = 0, next = 0, reason = "";
+let writes = false, from = 0, next = 0;
+/** @type {{function: string, reason: string}|null} the group that alone is shown; "" is a function that is not known */
+let chosenGroup = null;
 /** @type {any[]} the failures that are shown */
 let shown = [];
-/** @type {Set<string>} keys */
-const selected = new Set();
+/** @type {Map<string, number>} the records of each that is selected, shown or not, by key */
+const selected = new Map();
 /** @type {Map<string, {verdict: string, reason: string}>} what became of those that were redriven, by key */
 const outcomes = new Map();
 
@@ -29,16 +31,13 @@ export function setUpFailures(allowed, functions) {
 async function load(more = false) {
   await trying(byId("failures-error"), async () => {
     from = more ? next : 0;
-    const query = { function: byId("failure-function").value, text: byId("failure-text").value, reason, from };
-    let answer = await get("failures", query);
-    // The server reads a large bucket in several steps.
-    while (answer.unread) {
-      say(byId("failures-note"), `Reading ${count(answer.unread, "object")} more ...`);
-      const before = answer.unread;
-      answer = await get("failures", query);
-      if (answer.unread >= before) break;
+    let answer = await ofBucket();
+    if (chosenGroup && !answer.groups.some(isChosen)) {
+      chosenGroup = null; // its last failure is gone, and so is the button that would show the others
+      answer = await ofBucket();
     }
     shown = more ? [...shown, ...answer.failures] : answer.failures;
+    for (const { key, records } of shown.filter((failure) => selected.has(failure.key))) select(key, records);
     next = answer.next ?? 0;
     byId("more-failures").hidden = answer.next === null;
     const filtered = answer.matching === answer.total ? "" : `${number(answer.matching)} of `;
@@ -50,6 +49,24 @@ async function load(more = false) {
   }, more ? byId("more-failures") : byId("reload-failures"));
 }
 
+/** The server reads a large bucket in several steps. */
+async function ofBucket() {
+  const name = byId("failure-function").value;
+  const query = { ...(name && { function: name }), ...chosenGroup, text: byId("failure-text").value, from };
+  for (let before = Infinity; ;) {
+    const answer = await get("failures", query);
+    if (!answer.unread || answer.unread >= before) return answer;
+    before = answer.unread;
+    say(byId("failures-note"), `Reading ${count(before, "object")} more ...`);
+  }
+}
+
+/** @param {any} group */
+const isChosen = ({ function: name, reason }) => chosenGroup?.function === name && chosenGroup?.reason === reason;
+
+/** @param {any} group */
+const label = (group) => `${group.reason}, function ${group.function || "not known"}`;
+
 /** @param {any[]} groups see failure_index.py */
 function showGroups(groups) {
   const heads = ["Reason", "Function", { text: "Records", className: "number" }, "First", "Last", "Group"];
@@ -58,14 +75,15 @@ function showGroups(groups) {
     moment(group.first), moment(group.last),
     el("span", { className: "row" },
       el("button", {
-        type: "button", "aria-pressed": String(reason === group.reason), "aria-label": `Only ${group.reason}`,
+        type: "button", "aria-pressed": String(isChosen(group)), "aria-label": `Only ${label(group)}`,
         onclick: () => {
-          reason = reason === group.reason ? "" : group.reason;
+          chosenGroup = isChosen(group) ? null : { function: group.function, reason: group.reason };
+          byId("failure-function").value = "";
           load();
         },
-      }, reason === group.reason ? "Show all" : "Only these"),
+      }, isChosen(group) ? "Show all" : "Only these"),
       el("button", {
-        type: "button", disabled: !writes, "aria-label": `Redrive all: ${group.reason}`,
+        type: "button", disabled: !writes, "aria-label": `Redrive all: ${label(group)}`,
         onclick: () => {
           const { reason: wanted, function: name } = group;
           redrive({ group: { function: name, reason: wanted } }, group.records, name);
@@ -85,7 +103,7 @@ function showFailures() {
       el("input", {
         type: "checkbox", checked: selected.has(failure.key), "aria-label": `Select ${failure.key}`,
         disabled: !writes || failure.records === null || outcome?.verdict === "redriven",
-        onchange: (/** @type {any} */ event) => select(failure.key, event.target.checked),
+        onchange: (/** @type {any} */ event) => select(failure.key, event.target.checked ? failure.records : null),
       }),
       opener(`Open ${failure.key}`, COLUMNS, () => whole(failure)),
       el("td", { className: "time" }, moment(failure.at)),
@@ -102,9 +120,9 @@ function showFailures() {
   showSelection();
 }
 
-/** @param {string} key @param {boolean} is */
-function select(key, is) {
-  if (is && selected.size < MOST_SELECTED) selected.add(key);
+/** @param {string} key @param {number|null} records that it has; null for what is not to be selected */
+function select(key, records) {
+  if (records !== null && (selected.has(key) || selected.size < MOST_SELECTED)) selected.set(key, records);
   else selected.delete(key);
   showSelection();
 }
@@ -157,13 +175,12 @@ async function redrive(request, records, name) {
 
 byId("redrive-all").addEventListener("click", () => redrive({}, null));
 byId("redrive-selected").addEventListener("click", () => {
-  const chosen = shown.filter(({ key }) => selected.has(key));
-  redrive({ keys: [...selected] }, chosen.reduce((sum, { records }) => sum + (records ?? 0), 0));
+  redrive({ keys: [...selected.keys()] }, [...selected.values()].reduce((sum, records) => sum + records, 0));
 });
 byId("select-shown").addEventListener("click", () => {
   const all = shown.filter(({ key, records }) => records !== null && outcomes.get(key)?.verdict !== "redriven");
   const is = all.some(({ key }) => !selected.has(key));
-  for (const { key } of all) select(key, is);
+  for (const { key, records } of all) select(key, is ? records : null);
   showFailures();
 });
 byId("reload-failures").addEventListener("click", () => {
@@ -171,7 +188,10 @@ byId("reload-failures").addEventListener("click", () => {
   load();
 });
 byId("more-failures").addEventListener("click", () => load(true));
-byId("failure-function").addEventListener("change", () => load());
+byId("failure-function").addEventListener("change", () => {
+  chosenGroup = null;
+  load();
+});
 byId("failure-form").addEventListener("submit", (/** @type {Event} */ event) => {
   event.preventDefault();
   load();

@@ -4,17 +4,19 @@ import { byId, clock, el, isOpen, onOpen, say } from "./dom.js";
 import { chosenFunction } from "./functions.js";
 import { poll } from "./poll.js";
 
-const FIRST_SINCE = "10m";
+const FIRST_MS = 10 * 60_000;
 const LATE_MS = 10_000; // a line may arrive after younger ones
 const LINES = 300;
 
-let since = FIRST_SINCE;
+let since = 0; // in ms; 0 before the first look
+/** @type {{from: number, until: number, isCut: boolean}} what the shown lines are of; cut: older ones are left out */
+let span = { from: 0, until: 0, isCut: false };
 /** @type {Map<string, number>} how often each line of the last look was in it */
 let seen = new Map();
 
 /** Begin again, with what is chosen and filtered now. */
 function restart() {
-  since = FIRST_SINCE;
+  since = 0;
   seen = new Map();
   once = true;
   loop.restart();
@@ -34,21 +36,29 @@ function fresh(lines) {
 
 /** @param {AbortSignal} signal */
 async function look(signal) {
-  const began = Date.now(), isFirst = since === FIRST_SINCE, query = { since, filter: byId("log-filter").value };
+  const began = Date.now(), isFirst = !since, from = since || began - FIRST_MS;
+  const query = { since: new Date(from).toISOString(), filter: byId("log-filter").value };
   const { lines, complete } = await get(`functions/${part(chosenFunction())}/log`, query, signal);
-  const log = byId("log"), overlaps = lines.length > 0 && seen.size > 0;
-  const found = fresh(lines);
-  const gap = !complete && overlaps && found.length === lines.length;
-  if (isFirst) log.replaceChildren();
-  if (gap) log.prepend(el("li", { className: "quiet" }, "More was logged between these lines than is shown."));
+  const log = byId("log"), found = fresh(lines);
+  // Of the lines between those that are shown and those that were found, some are not known.
+  const isApart = !complete && found.length === lines.length;
+  if (isFirst || isApart) log.replaceChildren();
+  if (isFirst) span = { from, until: began, isCut: false };
   log.prepend(...found.reverse().map(lineOf));
+  const isLong = log.childElementCount > LINES;
   while (log.childElementCount > LINES) log.lastElementChild.remove();
-  since = new Date(began - LATE_MS).toISOString();
+  span = { ...span, until: began, isCut: span.isCut || isApart || isLong };
+  since = began - LATE_MS;
   once = false;
-  const filtered = query.filter && " that match";
-  const all = complete || !isFirst ? "" : `, the last ${lines.length} of them`;
-  const some = `Lines${filtered} of the last 10 minutes${all}`;
-  say(byId("log-note"), log.childElementCount ? some : `No lines${filtered} in 10 minutes`);
+  showNote();
+}
+
+function showNote() {
+  const lines = `${byId("log").childElementCount ? "lines" : "no lines"}${byId("log-filter").value && " that match"}`;
+  const until = byId("log-follow").checked ? "" : ` until ${clock(span.until / 1000)}`;
+  const text = span.isCut ? `newest ${lines}${until}; older ones are left out`
+    : `${lines} since ${clock(span.from / 1000)}${until}`;
+  say(byId("log-note"), text[0].toUpperCase() + text.slice(1));
 }
 
 /** @param {any} line */
@@ -82,7 +92,10 @@ byId("log-filter").addEventListener("input", () => {
   clearTimeout(typing);
   typing = setTimeout(restart, 250);
 });
-byId("log-follow").addEventListener("change", () => byId("log-follow").checked && loop.restart());
+byId("log-follow").addEventListener("change", () => {
+  if (byId("log-follow").checked) loop.restart();
+  else if (since) showNote();
+});
 document.addEventListener("function-chosen", () => {
   byId("log").replaceChildren();
   restart();

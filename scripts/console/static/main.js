@@ -1,5 +1,5 @@
 // The page: which stage it shows, whether what it shows is of now, and which panel is open.
-import { get, Problem, useLink } from "./api.js";
+import { get, KEPT, Problem, useLink } from "./api.js";
 import { announce, byId, clock, say } from "./dom.js";
 import { setUpFailures } from "./failures.js";
 import { setUpFunctions } from "./functions.js";
@@ -75,7 +75,7 @@ function showState() {
   document.title = isOld ? `? ${stage}: ${title.toLowerCase() || "no news"}` : `${stage}: ${state || "..."}`;
 }
 
-/** @param {AbortSignal} signal */
+/** @param {AbortSignal} signal @returns {Promise<number>} the age in ms of what is shown */
 async function look(signal) {
   const known = about?.deployment;
   const flow = known ? await get("flow", undefined, signal) : null;
@@ -88,17 +88,18 @@ async function look(signal) {
   if (seen.deployment !== about.deployment) return look(signal);
   showFlow(seen, about.outputs);
   [state, seenAt, every] = [seen.state, seen.at, seen.every];
-  loop.aged(seen.age * 1000);
   const first = !document.body.classList.contains("ready");
   if (first || wrong) opened(first ? undefined : "");
   if (wrong) announce("Back again.");
   document.body.classList.add("ready");
+  return seen.age * 1000;
 }
 
 const loop = poll({
   seconds: () => Math.max(EVERY, every / 2),
   wanted: () => isLinked,
   work: look,
+  renewed: () => every,
   failed(error) {
     if (error) about = about && { ...about, deployment: null };
     wrong = error;
@@ -119,7 +120,7 @@ async function openLink() {
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     // A page that has a key goes on with it.
-    isLinked = localStorage.getItem("console-key") !== null;
+    isLinked = localStorage.getItem(KEPT) !== null;
     if (isLinked) announce(error.message);
     else wrong = error;
     showState();
@@ -134,7 +135,7 @@ addEventListener("hashchange", () => {
   openPanel();
 });
 addEventListener("storage", (event) => {
-  if (event.key !== "console-key") return;
+  if (event.key !== KEPT) return;
   isLinked = true;
   loop.restart();
 });

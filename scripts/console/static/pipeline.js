@@ -6,8 +6,7 @@ const AGGREGATE = "AggregateScoresByUser";
 const RUNBOOK = "docs/runbook.md#";
 const MARKS = { good: "✓", bad: "!", warn: "!", unknown: "?" };
 const STATES = {
-  blocked: "■ Blocked", failing: "✗ Failing", behind: "▲ Behind", flowing: "● Flowing",
-  idle: "○ Idle: nothing comes in",
+  blocked: "■ Blocked", failing: "✗ Failing", behind: "▲ Behind", flowing: "● Flowing", idle: "○ Idle",
 };
 
 /** @typedef {"good"|"bad"|"warn"|"unknown"} How */
@@ -36,7 +35,7 @@ const shown = {};
 function draw(part) {
   if (part.arrow) {
     const texts = shown[part.arrow] = {
-      rate: el("strong"), total: el("span", { className: "total" }), li: null,
+      rate: el("strong"), total: el("span"), li: null,
       spark: el("span", { className: "spark" }),
     };
     const line = el("span", { className: "line" }, el("span", { className: "dashes" }));
@@ -145,11 +144,18 @@ function waitingText({ parked, discarded }) {
   return `${count(parked, "parked record")}, ${number(discarded)} ${batches}`;
 }
 
+/** Nothing more than is known. @param {any} flow */
+function idleText(flow) {
+  if (flow.functions[PROCESS].arrived === null) return "nothing is delivered";
+  return flow.arrows.read.count ? "what came in lately may not be counted as delivered yet" : "nothing comes in";
+}
+
 /** @param {any} flow */
 function showVerdict(flow) {
   const verdict = byId("verdict");
   verdict.dataset.state = flow.state;
-  say(verdict, STATES[/** @type {keyof typeof STATES} */ (flow.state)]);
+  const idle = flow.state === "idle" ? `: ${idleText(flow)}` : "";
+  say(verdict, STATES[/** @type {keyof typeof STATES} */ (flow.state)] + idle);
   const reasons = JSON.stringify(flow.reasons);
   if (byId("reasons").dataset.reasons !== reasons) {
     byId("reasons").dataset.reasons = reasons;

@@ -10,16 +10,19 @@ setInterval(() => polls.forEach((each) => each.tick()), TICK_MS);
 
 /**
  * Repeat `work` while the page is looked at and `wanted`; the next time begins when the last is over.
- * What was shown before turns stale 10 seconds after it should have been renewed.
+ * `work` returns how old what it has shown is, in ms; nothing means that it is of now.
+ * What is shown turns stale 10 seconds after it was seen, or 5 after it should have been renewed.
  * @param {{
  *   seconds: number | (() => number),
  *   wanted: () => boolean,
- *   work: (signal: AbortSignal) => Promise<void>,
+ *   work: (signal: AbortSignal) => Promise<number|void>,
+ *   renewed?: () => number,
  *   failed: (error: Problem|null) => void,
- *   stale?: (isStale: boolean, ageMs: number) => void,
- * }} options `failed` gets null after a success
+ *   stale?: (isStale: boolean) => void,
+ * }} options `failed` gets null after a success; `renewed` is after how many seconds there is something newer to
+ *   show, if not at each time
  */
-export function poll({ seconds, wanted, work, failed, stale }) {
+export function poll({ seconds, wanted, work, renewed, failed, stale }) {
   /** @type {AbortController|null} */
   let running = null;
   /** @type {number} */
@@ -32,9 +35,9 @@ export function poll({ seconds, wanted, work, failed, stale }) {
     const mine = running = new AbortController();
     try {
       if (!document.hidden && wanted()) {
-        await work(mine.signal);
+        const age = await work(mine.signal);
         if (mine.signal.aborted) return;
-        since = Date.now();
+        since = Date.now() - (age ?? 0);
         failed(null);
       }
     } catch (error) {
@@ -56,22 +59,16 @@ export function poll({ seconds, wanted, work, failed, stale }) {
     run();
   }
 
-  /** @param {number} ageMs what is shown was seen this long ago */
-  function aged(ageMs) {
-    since = Date.now() - ageMs;
-  }
-
   polls.add({
     tick() {
       const is = wanted();
       if (is && !wasWanted) since = Date.now();
       wasWanted = is;
       if (!stale || !is) return;
-      const age = Date.now() - since;
-      stale(age > Math.max(STALE_MS, wait() + STALE_MS / 2), age);
+      stale(Date.now() - since > Math.max(STALE_MS, wait() + 1000 * (renewed?.() ?? 0) + STALE_MS / 2));
     },
   });
   document.addEventListener("visibilitychange", () => !document.hidden && restart());
   run();
-  return { restart, aged };
+  return { restart };
 }

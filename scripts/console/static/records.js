@@ -6,6 +6,8 @@ import { loadPage, onRecord } from "./tables.js";
 
 const RECORDS = "GameScoreRecords", TOTALS = "GameScoresByUser";
 const FOLLOWED_MS = 60_000;
+const KEY_BYTES = 2048; // the limit of a partition key
+const LONG = 100;
 const FIELDS = { Username: "record-user", Score: "record-score" };
 
 /** @typedef {import("./tables.js").Item} Item */
@@ -61,7 +63,7 @@ async function save() {
         .filter(([name, input]) => byId(input).value !== was.shown[name])
         .map(([name, input]) => [name, byId(input).value]));
       if (!Object.keys(set).length) throw new Error("Nothing was changed.");
-      await follow([was.read.Username?.text, set.Username]);
+      await follow([userOf(was.read), set.Username ?? ""]);
       await ask("PUT", `records/${part(was.id)}`, { set, read: read(was.read) }).catch(showConflict);
     } else {
       const [Username, Score] = [byId("record-user").value, byId("record-score").value.trim()];
@@ -90,9 +92,10 @@ function showConflict(problem) {
 /** @param {Item} item */
 async function remove(item) {
   const id = item.RecordID.text, user = item.Username?.text ?? "";
-  if (!(await confirmed(`Delete record ${id}${user && ` of ${user}`}?`, "Delete"))) return;
+  const shownUser = user.length > LONG ? `${user.slice(0, LONG)} ...` : user;
+  if (!(await confirmed(`Delete record ${id}${user && ` of ${shownUser}`}?`, "Delete"))) return;
   await trying(byId("items-error"), async () => {
-    if (user) await follow([user]);
+    await follow([userOf(item)]);
     await ask("DELETE", `records/${part(id)}`, { read: read(item) });
     announce(`Record ${id} is deleted.`);
     if (edited?.id === id) endEdit();
@@ -111,10 +114,15 @@ async function totalOf(user) {
   return item ? `${item.Score?.text ?? "?"}, records: ${item.RecordCount?.text ?? "?"}` : "none yet";
 }
 
-/** Note the totals as they are before a change, and watch them. @param {(string|undefined)[]} users */
+/** The user of a record; "" where it names none. @param {Item} item */
+const userOf = ({ Username }) => (Username?.type === "S" ? Username.text : "");
+
+/** Whether there can be a total of a user. @param {string} user */
+const isKey = (user) => user !== "" && new TextEncoder().encode(user).length <= KEY_BYTES;
+
+/** Note the totals as they are before a change, and watch them. @param {string[]} users */
 async function follow(users) {
-  for (const user of new Set(users)) {
-    if (!user) continue;
+  for (const user of new Set(users.filter(isKey))) {
     const before = await totalOf(user);
     followed.get(user)?.li.remove();
     const li = el("li", {}, `${user}: ${before}`);

@@ -28,8 +28,8 @@ def register(app: Flask, context: Context) -> None:
 
     @app.get("/api/failures")
     def failures() -> ResponseReturnValue:
-        wanted = Wanted(*(request.args.get(name, "") for name in ("function", "reason", "text")))
-        system = context.system()
+        asked, system = request.args, context.system()
+        wanted = Wanted(asked.get("function"), asked.get("reason", ""), asked.get("text", ""))
         s3, bucket = system.session.client("s3"), system.outputs["failure_bucket"]
         return jsonify(index.look(s3, bucket, wanted, whole("from", 0), _PAGE))
 
@@ -49,7 +49,7 @@ def register(app: Flask, context: Context) -> None:
         keys = _keys(sent.get("keys"))
         if "group" in sent:
             group = sent["group"] if isinstance(sent["group"], dict) else {}
-            wanted = Wanted(text(group, "function"), text(group, "reason"))
+            wanted = Wanted(check_text(group.get("function"), "The group's function"), text(group, "reason"))
             keys = index.keys(wanted)
             if not wanted.reason or not keys:
                 raise RefusedError(409, "conflict", "Nothing has failed for this reason. Reload the failures")

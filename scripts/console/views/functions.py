@@ -1,7 +1,5 @@
 """Functions: test one, see its metrics, follow its log."""
 
-import base64
-import binascii
 import json
 import math
 import threading
@@ -128,10 +126,7 @@ def as_answer(event: bytes, execution: Execution) -> dict[str, Any]:
         "response": indented(response),
         "records": len(records),
         "accepted": taken,
-        "counted": {
-            name: total for name in _COUNTED if counted.of("", name) and (total := counted.total("", [name])) >= 0
-        },
-        "stores": sum(map(_is_score_event, records)),
+        "counted": {name: counted.total("", [name]) for name in _COUNTED if counted.of("", name)},
     }
 
 
@@ -146,13 +141,3 @@ def _sequence(record: Any) -> str | None:
         return sequence_number(record)
     except (KeyError, TypeError, AttributeError):
         return None
-
-
-def _is_score_event(record: Any) -> bool:
-    """Whether a Kinesis record carries what looks like a score event."""
-    data = record.get("kinesis", {}).get("data") if isinstance(record, dict) else None
-    try:
-        fields = json.loads(base64.b64decode(data)) if isinstance(data, str) else None
-    except (ValueError, RecursionError, binascii.Error):
-        return False
-    return isinstance(fields, dict) and {"RecordID", "Username", "Score"} <= fields.keys()

@@ -108,14 +108,18 @@ def embedded_metrics(message: str) -> list[tuple[str, str, float, str, dict[str,
             for chosen in [{name: str(line[name]) for name in names}]
             for metric in directive["Metrics"]
             if metric["Name"] in line
-            for value in _values(line[metric["Name"]])
+            for value in _numbers(line[metric["Name"]])
         ]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, OverflowError, RecursionError, KeyError, TypeError, AttributeError):
         return []
 
 
-def _values(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+def _numbers(value: Any) -> list[Any]:
+    """Return a number, or a list of them, as a list. Raises TypeError for what the specification does not allow."""
+    values = value if isinstance(value, list) else [value]
+    if not all(isinstance(each, int | float) and not isinstance(each, bool) for each in values):
+        raise TypeError(f"{value!r} is not a number")
+    return values
 
 
 def _seconds(milliseconds: Any) -> float | None:

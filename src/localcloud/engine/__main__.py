@@ -21,10 +21,10 @@ from localcloud.engine.aws import (
     LambdaMappings,
     Threads,
 )
-from localcloud.engine.folder import FolderCheckpoints, Heartbeat, claim
-from localcloud.engine.ports import World
+from localcloud.engine.ports import Services
 from localcloud.engine.rights import FunctionRights
 from localcloud.engine.sources import source
+from localcloud.engine.state_files import FileCheckpoints, Heartbeat, claim
 from localcloud.engine.status import ITSELF, LoggedStatus
 from localcloud.engine.supervisor import Engine
 
@@ -38,19 +38,19 @@ async def main(folder: Path) -> None:
     quick, invocations, disk = Threads(16, "call"), Threads(256, "invoke"), Threads(2, "disk")
     rights = FunctionRights(session, quick.size)
     metrics, status = CloudWatchMetrics(session, quick), LoggedStatus()
-    world = World(
+    services = Services(
         mappings=LambdaMappings(session, quick),
         source=partial(source, rights, quick),
         invoker=LambdaInvoker(session, invocations),
         destinations=AwsDestinations(rights, quick),
-        checkpoints=FolderCheckpoints(folder, disk),
+        checkpoints=FileCheckpoints(folder, disk),
         metrics=metrics,
         status=status,
         now=time.time,
         new_id=uuid4,
     )
     async with asyncio.TaskGroup() as group:
-        group.create_task(Engine(world).run())
+        group.create_task(Engine(services).run())
         group.create_task(tell(Heartbeat(folder), status, metrics))
 
 

@@ -25,7 +25,7 @@ class Mapping:
     enabled: bool = True
     batch_size: int = 100
     window: float = 0
-    lanes: int = 1
+    parallelization_factor: int = 1
     tumbling: int = 0
     max_retries: int | None = None
     max_age: int | None = None
@@ -49,7 +49,7 @@ class Mapping:
     @property
     def grouping(self) -> str:
         """What decides, beside their size, which records batches have: only under the same can one be formed again."""
-        return json.dumps([self.lanes, self.tumbling, self.filters])
+        return json.dumps([self.parallelization_factor, self.tumbling, self.filters])
 
 
 _RANGES = {
@@ -106,7 +106,7 @@ def parse(config: Config[str, Any]) -> Mapping:
         batch_size=config.get("BatchSize", 100),
         window=config.get("MaximumBatchingWindowInSeconds", 0),
         # The state of a tumbling window is one for the shard, so its batches follow one another: our choice.
-        lanes=1 if config.get("TumblingWindowInSeconds") else config.get("ParallelizationFactor", 1),
+        parallelization_factor=1 if config.get("TumblingWindowInSeconds") else config.get("ParallelizationFactor", 1),
         tumbling=config.get("TumblingWindowInSeconds", 0),
         max_retries=_limit(config.get("MaximumRetryAttempts", -1)),
         max_age=_limit(config.get("MaximumRecordAgeInSeconds", -1)),

@@ -1,4 +1,4 @@
-"""What the engine asks of the world. boto3 answers in `aws`, and the simulation in tests/simulation."""
+"""What the engine asks of what surrounds it. boto3 answers in `aws`, and the simulation in tests/simulation."""
 
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
@@ -55,7 +55,7 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ReadResult:
     """Records in order. `next` is None at the end of a closed shard; `behind` says that more is waiting."""
 
     records: Sequence[Record]
@@ -72,7 +72,7 @@ class Source(Protocol):
     async def iterator(self, shard_id: str, position: Position) -> str:
         """An iterator at the position. Raises TrimmedError when the stream no longer has it."""
 
-    async def read(self, shard_id: str, iterator: str, limit: int) -> Page:
+    async def read(self, shard_id: str, iterator: str, limit: int) -> ReadResult:
         """At most `limit` records of the shard from the iterator on. Raises ExpiredIteratorError.
 
         A consumer of enhanced fan-out gets as many as are pushed.
@@ -213,7 +213,7 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Services:
     """Everything outside the engine. `now` is in seconds since the epoch."""
 
     mappings: Mappings

@@ -3,9 +3,9 @@
 import asyncio
 from functools import partial
 
-from localcloud.engine.lane import Place, ShardMemory
+from localcloud.engine.batch_processor import MappedShard, ShardMemory
 from localcloud.engine.mapping import Mapping
-from localcloud.engine.ports import Checkpoint, Listing, Position, Shard, ShardCheckpoint, SourceError, World
+from localcloud.engine.ports import Checkpoint, Listing, Position, Services, Shard, ShardCheckpoint, SourceError
 from localcloud.engine.progress import Progress
 from localcloud.engine.shard import ShardReader
 from localcloud.engine.tasks import end, unbroken
@@ -14,20 +14,20 @@ from localcloud.engine.tasks import end, unbroken
 class MappingRunner:
     """Runs a mapping from its checkpoint until it is cancelled."""
 
-    def __init__(self, world: World, mapping: Mapping) -> None:
-        self._world = world
+    def __init__(self, services: Services, mapping: Mapping) -> None:
+        self._services = services
         self._mapping = mapping
-        self._source = world.source(mapping)
+        self._source = services.source(mapping)
         self._dirty = asyncio.Event()
         self._shards: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Work until cancelled."""
-        checkpoint = await self._world.checkpoints.load(self._mapping.uuid)
+        checkpoint = await self._services.checkpoints.load(self._mapping.uuid)
         if checkpoint is None:
             # Kept before the first read, so that a crash does not move where LATEST began.
             checkpoint = Checkpoint(since=_beginning(self._mapping), grouping=self._mapping.grouping)
-            await self._world.checkpoints.save(self._mapping.uuid, checkpoint)
+            await self._services.checkpoints.save(self._mapping.uuid, checkpoint)
         if checkpoint.grouping != self._mapping.grouping:
             checkpoint.grouping = self._mapping.grouping
             for shard in checkpoint.shards.values():
@@ -38,7 +38,7 @@ class MappingRunner:
                 self._start(await self._list(), checkpoint)
                 await asyncio.wait(
                     [keeper, *self._shards.values()],
-                    timeout=self._world.pace.relist,
+                    timeout=self._services.pace.relist,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 if keeper.done():
@@ -47,24 +47,24 @@ class MappingRunner:
         finally:
             await end([*self._shards.values(), keeper])
             await self._source.close()
-            await self._world.checkpoints.save(self._mapping.uuid, checkpoint)
+            await self._services.checkpoints.save(self._mapping.uuid, checkpoint)
 
     async def _keep(self, checkpoint: Checkpoint) -> None:
         """Save the checkpoint whenever it has advanced. It may lag: a crash then repeats, skips nothing."""
         while True:
             await self._dirty.wait()
             self._dirty.clear()
-            await unbroken(self._world.checkpoints.save(self._mapping.uuid, checkpoint))
+            await unbroken(self._services.checkpoints.save(self._mapping.uuid, checkpoint))
 
     async def _list(self) -> Listing:
         while True:
             try:
                 listing = await self._source.shards()
             except SourceError as error:
-                self._world.status.problem(self._mapping.uuid, "stream", str(error))
-                await asyncio.sleep(self._world.pace.failing_stream)
+                self._services.status.problem(self._mapping.uuid, "stream", str(error))
+                await asyncio.sleep(self._services.pace.failing_stream)
             else:
-                self._world.status.well(self._mapping.uuid, "stream")
+                self._services.status.well(self._mapping.uuid, "stream")
                 return listing
 
     def _start(self, listing: Listing, checkpoint: Checkpoint) -> None:
@@ -76,8 +76,8 @@ class MappingRunner:
                 continue
             state = checkpoint.shards.setdefault(shard.id, ShardCheckpoint())
             reader = ShardReader(
-                self._world,
-                Place(self._mapping, shard.id, listing.retention),
+                self._services,
+                MappedShard(self._mapping, shard.id, listing.retention),
                 self._source,
                 Position(state.after, checkpoint.since),
                 Progress(partial(self._advance, state)),

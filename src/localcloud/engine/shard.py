@@ -1,19 +1,19 @@
-"""One shard of a mapping: read in pages, filtered, and spread over lanes by key."""
+"""One shard of a mapping: read in pages, filtered, and spread over batch processors by key."""
 
 import asyncio
 import math
 import zlib
 
+from localcloud.engine.batch_processor import BatchProcessor, MappedShard, ShardMemory
 from localcloud.engine.delivery import PAYLOAD_BYTES
-from localcloud.engine.lane import Lane, Place, ShardMemory
 from localcloud.engine.ports import (
     ExpiredIteratorError,
-    Page,
     Position,
+    ReadResult,
+    Services,
     Source,
     SourceError,
     TrimmedError,
-    World,
 )
 from localcloud.engine.progress import Progress
 from localcloud.engine.record import accepts
@@ -21,30 +21,34 @@ from localcloud.engine.tasks import end
 
 
 class ShardReader:
-    """Reads a shard from a position to its end, as fast as its lanes deliver."""
+    """Reads a shard from a position to its end, as fast as its processors deliver."""
 
     def __init__(
         self,
-        world: World,
-        place: Place,
+        services: Services,
+        shard: MappedShard,
         source: Source,
         position: Position,
         progress: Progress,
         memory: ShardMemory,
     ) -> None:
-        self._world = world
-        self._place = place
-        self._mapping = place.mapping
+        self._services = services
+        self._shard = shard
+        self._mapping = shard.mapping
         self._source = source
         self._position = position
         self._progress = progress
         self._last = int(position.after or -1)
         self._since = position.since or 0
-        self._lanes = [Lane(world, place, progress.done, memory) for _ in range(self._mapping.lanes)]
+        self._processors = [
+            BatchProcessor(services, shard, progress.done, memory) for _ in range(self._mapping.parallelization_factor)
+        ]
 
     async def run(self) -> None:
         """Return when the shard is closed and every record of it is done with."""
-        tasks = [asyncio.ensure_future(work) for work in (self._read(), *(lane.run() for lane in self._lanes))]
+        tasks = [
+            asyncio.ensure_future(work) for work in (self._read(), *(processor.run() for processor in self._processors))
+        ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:
@@ -54,55 +58,55 @@ class ShardReader:
             await end(tasks)
 
     async def _read(self) -> None:
-        """Read to the end of the shard. At most two batches a lane, and a page, are held in memory."""
-        records, size = 2 * self._mapping.batch_size * len(self._lanes), 2 * PAYLOAD_BYTES * len(self._lanes)
-        pace, iterator = self._world.pace, None
+        """Read to the end of the shard. At most two batches a processor, and a page, are held in memory."""
+        records, size = 2 * self._mapping.batch_size * len(self._processors), 2 * PAYLOAD_BYTES * len(self._processors)
+        pace, iterator = self._services.pace, None
         while True:
             if self._progress.is_full(records, size):
                 self._note_read(math.inf)
             limit = await self._progress.room(records, size)
-            began = self._world.now()
+            began = self._services.now()
             try:
                 if iterator is None:
-                    iterator = await self._source.iterator(self._place.shard_id, self._position)
-                page = await self._source.read(self._place.shard_id, iterator, limit)
+                    iterator = await self._source.iterator(self._shard.shard_id, self._position)
+                page = await self._source.read(self._shard.shard_id, iterator, limit)
             except ExpiredIteratorError:
                 iterator = None
                 await asyncio.sleep(pace.busy_shard)
             except TrimmedError as error:
-                self._world.status.lost(self._mapping.uuid, f"what {self._place.shard_id} no longer has: {error}")
+                self._services.status.lost(self._mapping.uuid, f"what {self._shard.shard_id} no longer has: {error}")
                 self._position, iterator = Position(), None
                 self._note_read(math.inf)
             except SourceError as error:
-                self._world.status.problem(self._mapping.uuid, self._place.shard_id, str(error))
+                self._services.status.problem(self._mapping.uuid, self._shard.shard_id, str(error))
                 iterator = None
                 await asyncio.sleep(pace.failing_stream)
             else:
-                self._world.status.well(self._mapping.uuid, self._place.shard_id)
+                self._services.status.well(self._mapping.uuid, self._shard.shard_id)
                 self._take(page)
                 if not page.behind:
-                    for lane in self._lanes:
-                        lane.read_until(began)
+                    for processor in self._processors:
+                        processor.read_until(began)
                 iterator = page.next
                 if iterator is None:
                     self._note_read(math.inf)
                     await self._progress.settled()
-                    for lane in self._lanes:
-                        await lane.end()
+                    for processor in self._processors:
+                        await processor.end()
                     return
                 await asyncio.sleep(0 if page.behind else pace.busy_shard if page.records else pace.idle_shard)
 
     def _note_read(self, number: float) -> None:
-        for lane in self._lanes:
-            lane.read_up_to(number)
+        for processor in self._processors:
+            processor.read_up_to(number)
 
-    def _take(self, page: Page) -> None:
+    def _take(self, page: ReadResult) -> None:
         fresh = [r for r in page.records if r.number > self._last and r.arrived >= self._since]
         filtered = []
         for record in fresh:
             self._progress.read(record)
             if accepts(self._mapping.filters, record.body):
-                self._lanes[zlib.crc32(record.key.encode()) % len(self._lanes)].put(record)
+                self._processors[zlib.crc32(record.key.encode()) % len(self._processors)].put(record)
             else:
                 filtered.append(record)
         if page.records:
@@ -111,5 +115,5 @@ class ShardReader:
             self._note_read(self._last)
         self._progress.done(filtered)
         if self._mapping.counts_events and fresh:
-            self._world.metrics.add(self._mapping, "PolledEventCount", len(fresh))
-            self._world.metrics.add(self._mapping, "FilteredOutEventCount", len(filtered))
+            self._services.metrics.add(self._mapping, "PolledEventCount", len(fresh))
+            self._services.metrics.add(self._mapping, "FilteredOutEventCount", len(filtered))

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from localcloud.engine.aws import Threads, source_errors
 from localcloud.engine.mapping import Mapping
-from localcloud.engine.ports import Listing, Page, Position, Shard, Source
+from localcloud.engine.ports import Listing, Position, ReadResult, Shard, Source
 from localcloud.engine.record import Record
 from localcloud.engine.rights import FunctionRights, Service
 
@@ -53,7 +53,7 @@ class _BotoSource:
         """A shard iterator."""
         return await self._call(self._iterator, shard_id, position)
 
-    async def read(self, shard_id: str, iterator: str, limit: int) -> Page:
+    async def read(self, shard_id: str, iterator: str, limit: int) -> ReadResult:
         """A page of records."""
         return await self._call(self._read, shard_id, iterator, limit)
 
@@ -73,7 +73,7 @@ class _BotoSource:
     def _iterator(self, client: Any, shard_id: str, position: Position) -> str:
         raise NotImplementedError
 
-    def _read(self, client: Any, shard_id: str, iterator: str, limit: int) -> Page:
+    def _read(self, client: Any, shard_id: str, iterator: str, limit: int) -> ReadResult:
         raise NotImplementedError
 
 
@@ -106,9 +106,9 @@ class KinesisSource(_BotoSource):
         answer = client.get_shard_iterator(StreamARN=self._arn, ShardId=shard_id, **where)
         return str(answer["ShardIterator"])
 
-    def _read(self, client: Any, shard_id: str, iterator: str, limit: int) -> Page:
+    def _read(self, client: Any, shard_id: str, iterator: str, limit: int) -> ReadResult:
         answer = client.get_records(StreamARN=self._arn, ShardIterator=iterator, Limit=min(limit, 10_000))
-        return Page(
+        return ReadResult(
             [self._record(shard_id, record) for record in answer["Records"]],
             answer.get("NextShardIterator"),
             behind=answer.get("MillisBehindLatest", 0) > 0,
@@ -150,7 +150,7 @@ class ConsumerSource(KinesisSource):
         self._subscriptions: dict[str, tuple[str, Any, Iterator[Any]]] = {}
         self._closed = False
 
-    async def read(self, shard_id: str, iterator: str, limit: int) -> Page:  # noqa: ARG002
+    async def read(self, shard_id: str, iterator: str, limit: int) -> ReadResult:  # noqa: ARG002
         """The records that the next event of the subscription brings, however many."""
         return await self._waiting.run(self._with_client, self._next_event, shard_id, iterator)
 
@@ -175,7 +175,7 @@ class ConsumerSource(KinesisSource):
             where = {"Type": "AT_TIMESTAMP", "Timestamp": position.since}
         return json.dumps(where)
 
-    def _next_event(self, client: Any, shard_id: str, iterator: str) -> Page:
+    def _next_event(self, client: Any, shard_id: str, iterator: str) -> ReadResult:
         known, stream, events = self._subscriptions.pop(shard_id, _NONE)
         if known != iterator:
             if stream is not None:
@@ -194,17 +194,17 @@ class ConsumerSource(KinesisSource):
         buffered = time.monotonic() - asked < _BUFFERED_SECONDS
         if event is None:  # the five minutes are over
             stream.close()
-            return Page([], iterator, behind=True)
+            return ReadResult([], iterator, behind=True)
         found = event["SubscribeToShardEvent"]
         records = [self._record(shard_id, record) for record in found["Records"]]
         if found.get("ChildShards"):
             stream.close()
-            return Page(records, None)
+            return ReadResult(records, None)
         following = self._iterator(client, shard_id, Position(after=records[-1].sequence)) if records else iterator
         self._subscriptions[shard_id] = following, stream, events
         if self._closed:
             self._end_idle()
-        return Page(records, following, behind=buffered or found.get("MillisBehindLatest", 0) > 0)
+        return ReadResult(records, following, behind=buffered or found.get("MillisBehindLatest", 0) > 0)
 
 
 class DynamoDBSource(_BotoSource):
@@ -228,11 +228,11 @@ class DynamoDBSource(_BotoSource):
         answer = client.get_shard_iterator(StreamArn=self._arn, ShardId=shard_id, **where)
         return str(answer["ShardIterator"])
 
-    def _read(self, client: Any, shard_id: str, iterator: str, limit: int) -> Page:  # noqa: ARG002
+    def _read(self, client: Any, shard_id: str, iterator: str, limit: int) -> ReadResult:  # noqa: ARG002
         limit = min(limit, 1_000)
         answer = client.get_records(ShardIterator=iterator, Limit=limit)
         records = [self._record(record) for record in answer["Records"]]
-        return Page(records, answer.get("NextShardIterator"), behind=len(records) == limit)
+        return ReadResult(records, answer.get("NextShardIterator"), behind=len(records) == limit)
 
     def _record(self, record: dict[str, Any]) -> Record:
         change = record["dynamodb"]

@@ -3,7 +3,7 @@
 import asyncio
 
 from localcloud.engine.mapping import Mapping, MappingError, is_stream, parse
-from localcloud.engine.ports import SourceError, World
+from localcloud.engine.ports import Services, SourceError
 from localcloud.engine.runner import MappingRunner
 from localcloud.engine.status import ITSELF
 from localcloud.engine.tasks import end
@@ -12,8 +12,8 @@ from localcloud.engine.tasks import end
 class Engine:
     """The event source mapping engine."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, services: Services) -> None:
+        self._services = services
         self._mappings: dict[str, Mapping] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._known: set[str] | None = None
@@ -23,15 +23,15 @@ class Engine:
         try:
             while True:
                 await self._follow()
-                await asyncio.sleep(self._world.pace.mappings)
+                await asyncio.sleep(self._services.pace.mappings)
         finally:
             await end(list(self._tasks.values()))
 
     async def _follow(self) -> None:
         try:
-            configs = [config for config in await self._world.mappings.list() if is_stream(config)]
+            configs = [config for config in await self._services.mappings.list() if is_stream(config)]
         except SourceError as error:
-            self._world.status.problem(ITSELF, "mappings", str(error))
+            self._services.status.problem(ITSELF, "mappings", str(error))
             return
         wanted: dict[str, Mapping] = {}
         refused = []
@@ -39,7 +39,7 @@ class Engine:
             try:
                 mapping = parse(config)
             except MappingError as error:
-                self._world.status.problem(config["UUID"], "configuration", str(error))
+                self._services.status.problem(config["UUID"], "configuration", str(error))
                 refused.append(config["UUID"])
                 continue
             if config["State"] in ("Creating", "Updating"):
@@ -47,16 +47,16 @@ class Engine:
                 if mapping.uuid in self._mappings:
                     wanted[mapping.uuid] = self._mappings[mapping.uuid]
             elif mapping.enabled:
-                self._world.status.well(mapping.uuid, "configuration")
+                self._services.status.well(mapping.uuid, "configuration")
                 wanted[mapping.uuid] = mapping
         self._reap()
         for uuid in [*wanted, *(uuid for uuid in self._mappings if uuid not in wanted)]:
             self._set(uuid, wanted.get(uuid))
-        self._world.status.well(ITSELF, "mappings")
-        self._world.status.retain([ITSELF, *self._tasks, *refused])
+        self._services.status.well(ITSELF, "mappings")
+        self._services.status.retain([ITSELF, *self._tasks, *refused])
         known = {*self._tasks, *(config["UUID"] for config in configs)}
         if known != self._known:
-            await self._world.checkpoints.retain(known)
+            await self._services.checkpoints.retain(known)
             self._known = known
 
     def _set(self, uuid: str, mapping: Mapping | None) -> None:
@@ -74,7 +74,7 @@ class Engine:
             # Cancelled here and only once: a second time would cut off its last checkpoint.
             await end([previous])
         if mapping:
-            await MappingRunner(self._world, mapping).run()
+            await MappingRunner(self._services, mapping).run()
 
     def _reap(self) -> None:
         """Forget what has ended. A runner ends by itself only through a fault of ours: it is started anew."""
@@ -83,5 +83,5 @@ class Engine:
                 continue
             del self._tasks[uuid]
             if not task.cancelled() and (fault := task.exception()):
-                self._world.status.fault(uuid, fault)
+                self._services.status.fault(uuid, fault)
                 self._mappings.pop(uuid, None)

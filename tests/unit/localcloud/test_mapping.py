@@ -21,7 +21,7 @@ DYNAMODB = "arn:aws:dynamodb:us-east-1:000000000000:table/t/stream/2026-11-23T00
 def test_a_mapping_has_the_defaults_of_aws() -> None:
     mapping = parse(CONFIG)
 
-    assert (mapping.batch_size, mapping.window, mapping.lanes) == (100, 0, 1)
+    assert (mapping.batch_size, mapping.window, mapping.parallelization_factor) == (100, 0, 1)
     assert (mapping.max_retries, mapping.max_age) == (None, None)
     assert not mapping.bisect
     assert not mapping.partial_responses
@@ -74,7 +74,7 @@ def test_batches_of_a_tumbling_window_follow_one_another() -> None:
     """Our choice: the state is one for the shard."""
     mapping = parse({**CONFIG, "TumblingWindowInSeconds": 30, "ParallelizationFactor": 10})
 
-    assert (mapping.tumbling, mapping.lanes) == (30, 1)
+    assert (mapping.tumbling, mapping.parallelization_factor) == (30, 1)
 
 
 def test_queues_are_not_ours() -> None:

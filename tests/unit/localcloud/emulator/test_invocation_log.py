@@ -91,6 +91,23 @@ def test_metrics_are_taken_from_the_embedded_metric_format() -> None:
     ]
 
 
-@pytest.mark.parametrize("line", ["text", "{}", '{"_aws": 1}', '{"_aws": {"CloudWatchMetrics": [{}]}}', '"_aws"'])
+DEEP = "[" * 100_000 + "]" * 100_000
+METRIC = (
+    '{"_aws": {"CloudWatchMetrics": [{"Namespace": "n", "Dimensions": [[]], "Metrics": [{"Name": "m"}]}]}, "m": %s}'
+)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "text",
+        "{}",
+        '{"_aws": 1}',
+        '{"_aws": {"CloudWatchMetrics": [{}]}}',
+        '"_aws"',
+        f'{{"_aws": {DEEP}}}',
+        *(METRIC % value for value in ("null", '"7"', "true", "9" * 400, '[1, "7"]')),
+    ],
+)
 def test_other_lines_have_no_metrics(line: str) -> None:
     assert embedded_metrics(line) == []

@@ -51,9 +51,7 @@ def caused(error: Exception) -> UserError:
         (UserError("Say this"), 400, "invalid", "Say this"),
     ],
 )
-def test_what_is_wrong_is_told_with_what_to_do(
-    serve: Serve, error: Exception, status: int, kind: str, says: str
-) -> None:
+def test_an_error_says_what_to_do(serve: Serve, error: Exception, status: int, kind: str, says: str) -> None:
     page = serve(error)
 
     answer = page.ask("GET", "/api/flow")
@@ -65,7 +63,7 @@ def test_what_is_wrong_is_told_with_what_to_do(
     assert page.connection.forgotten == ([kind == "credentials"] if lost else []), "what is lost is looked up again"
 
 
-def test_whose_console_it_is_is_told_even_while_nobody_is_logged_in(serve: Serve) -> None:
+def test_about_names_the_stage_without_credentials(serve: Serve) -> None:
     answer = serve(caused(NoCredentialsError()), name="prod", writes=False).ask("GET", "/api/about")
 
     assert answer.json is not None
@@ -139,7 +137,7 @@ def test_a_job_that_fails_says_why() -> None:
     assert job.look()["result"]["message"] == "Another reconcile is running"
 
 
-def test_a_time_that_is_none_is_told(serve: Serve, deployment: Deployed) -> None:
+def test_what_is_not_a_time_is_refused(serve: Serve, deployment: Deployed) -> None:
     answer = serve(deployment).ask("GET", "/api/metrics?since=yesterday")
 
     assert (answer.status_code, "is no time" in answer.text) == (400, True)

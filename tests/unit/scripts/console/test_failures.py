@@ -9,9 +9,10 @@ from typing import Any
 import boto3
 import pytest
 
-from scripts.console.failure_index import FailureIndex, Wanted
+from scripts.console.failure_index import FailureIndex, Wanted, document
 from scripts.console.views import failures as view
 from scripts.deployment import Deployed
+from scripts.failures.store import DISCARDED
 from tests.fakes.discarded import KEY, kinesis_invocation_record
 from tests.simulation.stream import kinesis_record
 from tests.unit.scripts.console.conftest import Page
@@ -117,6 +118,19 @@ def test_a_discarded_batch_opens_to_its_decoded_payload_with_its_times(serve: Se
     assert base64.b64encode(b"text").decode() in opened["payload"]
 
 
+def test_a_failure_is_opened_with_one_request_to_s3(system: Deployed) -> None:
+    key = parked(1, "2026-11-23T10:00:00+00:00")
+    s3 = boto3.client("s3")
+    asked: list[str] = []
+    s3.meta.events.register("before-call.s3", lambda model, **_: asked.append(model.name))
+
+    opened = document(s3, "failures", key)
+
+    assert opened is not None
+    assert json.loads(opened["text"])["function"] == "F"
+    assert asked == ["GetObject"], "an object that goes between two requests would be an error"
+
+
 def test_an_item_is_shown_with_its_numbers_as_dynamodb_has_them(serve: Serve, system: Deployed) -> None:
     key = parked(1, "2026-11-23T10:00:00+00:00")
     page = serve(system)
@@ -168,6 +182,24 @@ def test_a_group_is_redriven_and_nothing_else(serve: Serve, system: Deployed, mo
     assert seen == [[one, two]]
 
 
+def test_the_group_of_an_unknown_function_is_not_that_of_every_function(
+    serve: Serve, system: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, unknown = parked(1, "2026-11-23T10:00:00+00:00", "a"), f"{DISCARDED}1.json"
+    put(unknown, {"reason": "a", "payload": {"Records": [{"eventID": "1"}]}})
+    seen: list[Any] = []
+    monkeypatch.setattr(view, "redrive", lambda _, keys, __: seen.append(keys))
+    page = serve(system)
+    assert {(group["function"], group["reason"]) for group in look(page)["groups"]} == {("F", "a"), ("", "a")}
+
+    page.ask("POST", "/api/redrive", json={"group": {"function": "", "reason": "a"}})
+
+    eventually(lambda: seen, what="the redrive")
+    assert seen == [[unknown]]
+    assert [each["key"] for each in look(page, function="")["failures"]] == [unknown]
+    assert {each["key"] for each in look(page, reason="a")["failures"]} == {known, unknown}
+
+
 @pytest.mark.parametrize("body", [{"group": {}}, {"group": None}, {"group": {"reason": "none"}}, {"reason": "a"}])
 def test_a_group_that_is_not_known_is_not_taken_for_everything(serve: Serve, system: Deployed, body: Any) -> None:
     parked(1, "2026-11-23T10:00:00+00:00", "a")
@@ -175,3 +207,11 @@ def test_a_group_that_is_not_known_is_not_taken_for_everything(serve: Serve, sys
     look(page)
 
     assert page.ask("POST", "/api/redrive", json=body).status_code in {400, 409}
+
+
+def test_a_group_without_its_function_is_not_redriven(serve: Serve, system: Deployed) -> None:
+    put(f"{DISCARDED}1.json", {"reason": "a", "payload": {"Records": [{"eventID": "1"}]}})
+    page = serve(system)
+    look(page)
+
+    assert page.ask("POST", "/api/redrive", json={"group": {"reason": "a"}}).status_code == 400

@@ -111,6 +111,16 @@ def test_a_request_that_somebody_recorded_is_not_answered_again(page: Page) -> N
     assert page.ask("GET", "/api/about", signed).status_code == 403
 
 
+def test_the_last_20_000_nonces_are_remembered_and_no_more() -> None:
+    session = Session()
+
+    assert all(session.is_first(str(nonce)) for nonce in range(20_000))
+    assert not any(session.is_first(str(nonce)) for nonce in range(20_000))
+    assert session.is_first("another")
+    assert not session.is_first("1")
+    assert session.is_first("0")
+
+
 def test_each_answer_proves_that_it_comes_from_the_console(page: Page) -> None:
     nonce = "0123456789abcdef"
     signature = page.session.signature("GET", "/api/nothing", nonce)

@@ -97,6 +97,61 @@ def test_an_edit_of_the_score_leaves_the_user_and_every_other_attribute_alone(se
     }
 
 
+@pytest.mark.parametrize(
+    "username",
+    [
+        b"\xff",
+        {b"\xff", b"a"},
+        {"a", "b"},
+        {1, 2},
+        [b"\xff", {"nested": b"\xff", "set": {b"\xff"}, "number": 1}, None, True, "text"],
+        {"list": [b"\xff"], "empty": {}},
+        "x" * 300_000,
+        "",
+        None,
+        True,
+    ],
+)
+def test_a_record_whose_username_is_of_any_type_is_edited_and_deleted_as_it_was_read(
+    serve: Serve, system: Deployed, username: Any
+) -> None:
+    page = serve(system)
+    put(page, Username=username, Score=5)
+
+    edited = page.ask("PUT", "/api/records/7", json={"set": {"Score": "6"}, "read": read(found(page))})
+    item = boto3.resource("dynamodb").Table(TABLE).get_item(Key={"RecordID": 7})["Item"]
+    deleted = page.ask("DELETE", "/api/records/7", json={"read": read(found(page))})
+
+    assert (edited.status_code, item) == (200, {"RecordID": 7, "Username": username, "Score": 6})
+    assert (deleted.status_code, found(page)) == (200, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("B", '"no base64"'),
+        ("B", '"é"'),
+        ("B", "1"),
+        ("BS", '"YQ=="'),
+        ("BS", "[1]"),
+        ("SS", "[1]"),
+        ("S2", '"a"'),
+        ("L", "[1]"),
+        ("L", '[{"S": "a", "B": "YQ=="}]'),
+        ("L", '[{"L": ' * 200 + "[]" + "}]" * 200),
+        ("M", "[]"),
+        ("M", '{"a": {"B": "?"}}'),
+    ],
+)
+def test_what_no_record_can_have_been_read_as_is_refused(serve: Serve, system: Deployed, kind: str, text: str) -> None:
+    page = serve(system)
+    put(page, Username="ann")
+
+    answer = page.ask("DELETE", "/api/records/7", json={"read": {"Username": {"type": kind, "text": text}}})
+
+    assert (answer.status_code, answer.json and answer.json["kind"]) == (400, "invalid")
+
+
 @pytest.mark.parametrize(("method", "body"), [("PUT", {"set": {"Username": "bob"}}), ("DELETE", {})])
 def test_a_change_of_what_another_tab_has_changed_is_a_conflict_that_shows_what_is_there_now(
     serve: Serve, system: Deployed, method: str, body: dict[str, Any]

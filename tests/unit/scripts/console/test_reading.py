@@ -1,11 +1,13 @@
 """The newest records of the stream, and the newest lines of a log."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from scripts.console.loglines import newest
 from scripts.console.recent import Recent, decode
@@ -17,22 +19,32 @@ Serve = Callable[..., Page]
 NOW = datetime.now(UTC)
 
 
+class Throttled(Exception):  # noqa: N818
+    """What a shard answers that has been read five times in a second."""
+
+
 class BusyStream:
-    """One shard with so many records, evenly spread over the last minutes, of which a read takes 5,000 at most."""
+    """One shard with so many records, evenly spread over the last minutes, of which a read takes 5,000 at most.
+
+    Reads with these numbers, from 1 on, fail.
+    """
 
     class exceptions:  # noqa: N801 as boto3 names it
-        ExpiredIteratorException = ProvisionedThroughputExceededException = KeyError
+        ExpiredIteratorException = KeyError
+        ProvisionedThroughputExceededException = Throttled
 
-    def __init__(self, records: int, spread: timedelta) -> None:
+    def __init__(self, records: int, spread: timedelta, failing: Mapping[int, Exception] | None = None) -> None:
         self._count, self._spread = records, spread
+        self._failing = failing or {}
         self._now = datetime.now(UTC)
+        self.shards: list[Any] = [{"ShardId": "shardId-0", "SequenceNumberRange": {}}]
         self.reads = 0
 
     def get_paginator(self, _: str) -> "BusyStream":
         return self
 
     def paginate(self, **_: Any) -> list[Any]:
-        return [{"Shards": [{"ShardId": "shardId-0", "SequenceNumberRange": {}}]}]
+        return [{"Shards": self.shards}]
 
     def _at(self, number: int) -> datetime:
         return self._now - self._spread * (1 - (number + 1) / self._count)
@@ -43,6 +55,8 @@ class BusyStream:
 
     def get_records(self, *, ShardIterator: str, Limit: int) -> dict[str, Any]:  # noqa: N803 as boto3 names it
         self.reads += 1
+        if self.reads in self._failing:
+            raise self._failing[self.reads]
         first = int(ShardIterator)
         end = min(first + min(Limit, 5000), self._count)
         behind = (self._now - self._at(end)).total_seconds() * 1000 if end < self._count else 0
@@ -80,6 +94,45 @@ def test_a_reader_that_is_not_at_the_end_yet_says_so() -> None:
     stream: Any = BusyStream(25_000, timedelta(minutes=4, seconds=50))
 
     assert Recent().look(stream, "s", 0)["behind"]
+
+
+@pytest.mark.parametrize("failure", [Throttled(), KeyError("expired"), EndpointConnectionError(endpoint_url="")])
+def test_what_was_read_before_a_read_that_fails_is_shown(failure: Exception) -> None:
+    now = 0.0
+    stream: Any = BusyStream(5_100, timedelta(minutes=4, seconds=50), {2: failure})
+    recent = Recent(lambda: now)
+
+    with suppress(EndpointConnectionError):
+        recent.look(stream, "s", 0)
+    seen = recent.look(stream, "s", 0)
+
+    assert seen["records"][-1]["sequence"] == "4999"
+    assert seen["last"] == 500
+
+
+def test_a_reader_that_is_throttled_is_behind_and_has_left_nothing_out() -> None:
+    now = 0.0
+    stream: Any = BusyStream(5_100, timedelta(minutes=4, seconds=50), {1: Throttled()})
+    recent = Recent(lambda: now)
+
+    throttled = recent.look(stream, "s", 0)
+    now = 1.1
+    after = recent.look(stream, "s", 0)
+
+    assert (throttled["behind"], throttled["skipped"]) == (True, False)
+    assert (after["behind"], after["skipped"], after["last"]) == (False, False, 500 + 100)
+
+
+def test_nobody_waits_for_a_shard_that_was_closed() -> None:
+    now = 0.0
+    stream: Any = BusyStream(5_100, timedelta(minutes=4, seconds=50), {1: Throttled()})
+    recent = Recent(lambda: now)
+    recent.look(stream, "s", 0)
+
+    now = 1.1
+    stream.shards = []
+
+    assert not recent.look(stream, "s", 0)["behind"]
 
 
 def test_a_shard_is_read_once_a_second_however_many_look(system: Deployed) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from handlers.shared.metrics import embedded_metrics
 from scripts.console import flow as module
 from scripts.console.counts import Counts, from_summaries
 from scripts.console.flow import Flow, gather
@@ -25,6 +26,7 @@ def function(lab: str = AGGREGATE, **changes: Any) -> Function:
     fields: dict[str, Any] = {
         "lab": lab,
         "name": lab,
+        "arrived": 0,
         "delivered": 0,
         "done": 0,
         "failed": 0,
@@ -63,6 +65,7 @@ def facts(*functions: Function, **changes: Any) -> Facts:
             "functions",
         ),
         (facts(function(delivered=9, done=9, lag_ms=61_000)), "behind", AGGREGATE, "61 s behind", "functions"),
+        (facts(function(arrived=9)), "behind", AGGREGATE, "9 records arrived", "functions"),
         (facts(function(mapping="Disabled")), "blocked", AGGREGATE, "mapping is Disabled", "functions"),
         (facts(resources={"stream": ("S", "DELETING")}), "blocked", "stream", "S is DELETING", "stream"),
         (facts(resources={"T": ("T", "DELETING")}), "blocked", "T", "T is DELETING", "tables"),
@@ -101,6 +104,8 @@ def test_what_stops_or_delays_records_decides_and_names_its_node_and_panel(
     [
         (facts(function(delivered=9, done=9, lag_ms=200.0)), "flowing", []),
         (facts(), "idle", []),
+        (facts(function(arrived=None)), "idle", []),
+        (facts(function(arrived=9, delivered=9, done=9)), "flowing", []),
         (facts(function(lag_ms=52_000, delivered=9, done=9)), "flowing", []),
         (facts(function(delivered=20, done=9, failed=11)), "flowing", ["11 records failed and are delivered again"]),
         (facts(function(errors=3)), "idle", ["which may be test events"]),
@@ -140,9 +145,10 @@ def test_every_section_of_the_runbook_that_a_reason_names_exists() -> None:
     assert set(module._ALARMS) | {"alarms"} <= sections
 
 
-def line(at: int, name: str, message: str, **metrics: float) -> Line:
-    frame = {"_aws": {"CloudWatchMetrics": [{"Metrics": [{"Name": each} for each in metrics]}]}} if metrics else {}
-    return Line(at * 1000, name, "s", json.dumps({"message": message, **frame, **metrics}))
+def line(at: int, name: str, message: str, **metrics: Any) -> Line:
+    counts = {each: (value, "Count") for each, value in metrics.items()}
+    embedded = embedded_metrics("GameScores", name, at, counts) if metrics else {}
+    return Line(at * 1000, name, "s", json.dumps({"message": message, **embedded}))
 
 
 def test_the_counts_are_what_the_last_line_of_each_batch_says() -> None:
@@ -161,7 +167,7 @@ def test_the_counts_are_what_the_last_line_of_each_batch_says() -> None:
     assert (found.failed_last(AGGREGATE), found.failed_last(PROCESS)) == (True, False)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1, "7", None])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1, "7", None, True, 10**400])
 def test_a_metric_that_is_no_count_is_not_counted(value: Any) -> None:
     found = from_summaries([line(10, AGGREGATE, "Successfully processed 1 records.", Records=value)])
 
@@ -207,6 +213,104 @@ def test_a_test_event_is_no_flow(deployment: Deployed) -> None:
     judged = verdict(gather(deployment, found_status(deployment), counted(tested, lags={}), NOW))
 
     assert judged.state is State.IDLE
+
+
+def of_cloudwatch(series: dict[tuple[str, str], dict[int, float]]) -> Counts:
+    """What CloudWatch has of the last five minutes."""
+    done = {(PROCESS, "Done"): series.get((PROCESS, "Delivered"), {})}
+    return Counts(300, 60, is_delayed=True, series=series | done)
+
+
+MINUTES = [int(NOW.timestamp()) // 60 * 60 - 60 * minute for minute in range(5)]
+"""The starts of the minutes that CloudWatch has, newest first."""
+
+
+@pytest.mark.parametrize(
+    ("series", "node"),
+    [
+        ({(PROCESS, "Delivered"): dict.fromkeys(MINUTES, 1000.0)}, PROCESS),
+        (
+            {
+                (PROCESS, "Delivered"): dict.fromkeys(MINUTES, 1000.0),
+                (PROCESS, "IteratorAge"): dict.fromkeys(MINUTES, 100.0),
+                (PROCESS, "Stored"): dict.fromkeys(MINUTES, 800.0),
+            },
+            AGGREGATE,
+        ),
+    ],
+)
+def test_records_that_nobody_delivers_are_behind_though_nothing_says_why(
+    deployment: Deployed, series: dict[tuple[str, str], dict[int, float]], node: str
+) -> None:
+    mappings = [
+        EventSource(each["name"], "Enabled", None, "No records processed")
+        for each in deployment.outputs["functions"].values()
+    ]
+
+    judged = verdict(gather(deployment, found_status(deployment, mappings=mappings), of_cloudwatch(series), NOW))
+
+    assert (judged.state, [(reason.node, reason.runbook) for reason in judged.reasons]) == (
+        State.BEHIND,
+        [(node, "iterator-age")],
+    )
+
+
+@pytest.mark.parametrize("minutes", [1, 2, 3])
+def test_records_of_which_cloudwatch_cannot_have_the_delivery_yet_are_not_behind(
+    deployment: Deployed, minutes: int
+) -> None:
+    began = of_cloudwatch({(PROCESS, "Delivered"): dict.fromkeys(MINUTES[:minutes], 1000.0)})
+
+    judged = verdict(gather(deployment, found_status(deployment), began, NOW))
+
+    assert (judged.state, judged.reasons) == (State.IDLE, [])
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(5, State.FLOWING), (25, State.FLOWING), (55, State.BEHIND)])
+def test_changes_on_a_local_cloud_are_behind_once_their_delivery_is_overdue(
+    deployment: Deployed, seconds: int, state: State
+) -> None:
+    at = int(NOW.timestamp()) - seconds
+    stored = line(at, PROCESS, "Successfully processed 48 records.", Stored=48)
+    lags: dict[str, dict[int, float]] = {PROCESS: {at: 100.0}}
+
+    judged = verdict(gather(deployment, found_status(deployment), counted(stored, lags=lags), NOW))
+
+    assert judged.state is state
+
+
+def test_what_a_test_event_processed_on_a_local_cloud_did_not_arrive_by_the_stream(deployment: Deployed) -> None:
+    tested = line(int(NOW.timestamp()) - 55, PROCESS, "Successfully processed 1 records.")
+
+    judged = verdict(gather(deployment, found_status(deployment), counted(tested, lags={}), NOW))
+
+    assert (judged.state, judged.reasons) == (State.IDLE, [])
+
+
+@pytest.mark.parametrize(
+    ("failed", "is_failing"),
+    [
+        ({MINUTES[3]: 0.0, MINUTES[2]: 48.0}, True),
+        ({MINUTES[3]: 48.0, MINUTES[2]: 0.0}, False),
+        ({MINUTES[4]: 48.0}, True),
+        ({}, False),
+    ],
+)
+def test_a_metric_that_cloudwatch_does_not_have_yet_is_not_taken_for_zero(
+    deployment: Deployed, failed: dict[int, float], is_failing: bool
+) -> None:
+    found = of_cloudwatch(
+        {
+            (AGGREGATE, "Records"): dict.fromkeys(MINUTES[2:], 96.0),
+            (AGGREGATE, "Applied"): dict.fromkeys(MINUTES[2:], 48.0),
+            (AGGREGATE, "Failed"): failed,
+            (AGGREGATE, "IteratorAge"): dict.fromkeys(MINUTES[1:], 100.0),
+        }
+    )
+
+    assert found.failed_last(AGGREGATE) is is_failing
+    judged = verdict(gather(deployment, found_status(deployment), found, NOW))
+    assert judged.state is (State.FAILING if is_failing else State.FLOWING)
 
 
 def test_the_lag_is_that_of_now_and_not_the_greatest_of_the_window() -> None:

@@ -106,6 +106,9 @@ def test_a_follower_sees_each_line_once_late_and_equal_ones_too() -> None:
     assert list(fresh.of([two])) == []
 
 
+DEEP = '{"message":' * 100_000 + "1" + "}" * 100_000
+
+
 @pytest.mark.parametrize(
     ("message", "rendered"),
     [
@@ -115,6 +118,8 @@ def test_a_follower_sees_each_line_once_late_and_equal_ones_too() -> None:
         ),
         ("START RequestId: 1", "00:00:01.500 F START RequestId: 1"),
         ("[1]", "00:00:01.500 F [1]"),
+        ('{"level":"INFO"}', '00:00:01.500 F {"level":"INFO"}'),
+        (DEEP, f"00:00:01.500 F {DEEP}"),
     ],
 )
 def test_a_line_says_who_when_and_what(message: str, rendered: str) -> None:

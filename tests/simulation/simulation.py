@@ -1,4 +1,4 @@
-"""The engine's ports in memory, and a world around them in which the engine may be killed at any moment."""
+"""The engine's ports in memory, and an engine in them that may be killed at any moment."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from localcloud.engine.ports import (
     NotDeliveredError,
     NotInvokedError,
     Pace,
-    World,
+    Services,
 )
 from localcloud.engine.supervisor import Engine
 from tests.fakes.stream import ARN
@@ -51,7 +51,7 @@ class Fault(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Luck:
+class Injection:
     """What befalls one invocation, and how many seconds it takes."""
 
     fault: Fault = Fault.NONE
@@ -72,15 +72,15 @@ class Seen:
 class Simulation:
     """One stream, one mapping, one function, and an engine that can be started and killed.
 
-    `function` is called with each event; `luck` is drawn for each invocation, and `refuses` for each invocation record.
-    `on_begin` and `on_end` are told of every invocation, and whether it consumes a retry; `on_save` of every
+    `function` is called with each event. `inject` is drawn for each invocation, and `refuses` for each invocation
+    record. `on_begin` and `on_end` are told of every invocation, and whether it consumes a retry; `on_save` of every
     checkpoint. What happened is kept in lists.
     """
 
     service: str
     settings: dict[str, Any]
     function: Function
-    luck: Callable[[], Luck] = Luck
+    inject: Callable[[], Injection] = Injection
     refuses: Callable[[], bool] = lambda: False
     pace: Pace = field(default_factory=Pace)
     shards: int = 1
@@ -127,7 +127,7 @@ class Simulation:
     def start(self) -> None:
         """Start an engine on what the last one left."""
         self._lives += 1
-        self._engine = asyncio.ensure_future(Engine(self._world()).run())
+        self._engine = asyncio.ensure_future(Engine(self._services()).run())
 
     def kill(self) -> None:
         """Kill the engine where it stands: nothing that it still tries has any effect. Functions run on."""
@@ -157,9 +157,9 @@ class Simulation:
         self.runners += 1
         return SimulatedSource(self.stream)
 
-    def _world(self) -> World:
+    def _services(self) -> Services:
         ports = _Ports(self, self._lives)
-        return World(
+        return Services(
             mappings=ports,
             source=self._source,
             invoker=ports,
@@ -186,39 +186,39 @@ class _Ports:
 
     async def invoke(self, _function_arn: str, event: bytes) -> Invocation:
         await self._alive()
-        luck = self._sim.luck()
-        if luck.fault is Fault.THROTTLED:
+        injection = self._sim.inject()
+        if injection.fault is Fault.THROTTLED:
             raise NotInvokedError("TooManyRequestsException")
         # A task of its own: the function runs on when the engine is killed.
-        invocation = await asyncio.ensure_future(self._run(json.loads(event), luck))
+        invocation = await asyncio.ensure_future(self._run(json.loads(event), injection))
         await self._alive()
-        if luck.fault is Fault.RESPONSE_LOST:
+        if injection.fault is Fault.RESPONSE_LOST:
             raise NotInvokedError("connection closed")
         return invocation
 
-    async def _run(self, event: Event, luck: Luck) -> Invocation:
+    async def _run(self, event: Event, injection: Injection) -> Invocation:
         sim = self._sim
         seen = Seen(sim.now() - EPOCH, event, self._life, sim.runners)
         sim.seen.append(seen)
         sim.on_begin(seen)
-        invocation = await self._answer(event, luck)
-        sim.on_end(seen, bool(invocation.error) and luck.fault is not Fault.RESPONSE_LOST)
+        invocation = await self._answer(event, injection)
+        sim.on_end(seen, bool(invocation.error) and injection.fault is not Fault.RESPONSE_LOST)
         return invocation
 
-    async def _answer(self, event: Event, luck: Luck) -> Invocation:
+    async def _answer(self, event: Event, injection: Injection) -> Invocation:
         sim = self._sim
         request = str(uuid.UUID(int=sim._ids.getrandbits(128)))
         failed = Invocation(request, "$LATEST", "Unhandled", b'{"errorMessage": "injected"}')
-        await asyncio.sleep(luck.seconds / 2)
-        if luck.fault is Fault.CRASHED_BEFORE:
+        await asyncio.sleep(injection.seconds / 2)
+        if injection.fault is Fault.CRASHED_BEFORE:
             return failed
-        for _ in range(2 if luck.fault is Fault.DELIVERED_TWICE else 1):
+        for _ in range(2 if injection.fault is Fault.DELIVERED_TWICE else 1):
             try:
                 answer = sim.function(event)
             except Exception as error:  # noqa: BLE001 - whatever a function raises is its answer
                 return Invocation(request, "$LATEST", "Unhandled", json.dumps({"errorMessage": str(error)}).encode())
-        await asyncio.sleep(luck.seconds / 2)
-        if luck.fault in (Fault.CRASHED_AFTER, Fault.TIMED_OUT):
+        await asyncio.sleep(injection.seconds / 2)
+        if injection.fault in (Fault.CRASHED_AFTER, Fault.TIMED_OUT):
             return failed
         payload = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         return Invocation(request, "$LATEST", None, payload)

@@ -1,4 +1,4 @@
-"""A lane of a shard: one batch in flight, in order, to its end."""
+"""One of a shard's concurrent batches (ParallelizationFactor): in flight alone, in order, to its end."""
 
 import asyncio
 import math
@@ -23,8 +23,8 @@ from localcloud.engine.ports import (
     NotDeliveredError,
     NotInvokedError,
     Retry,
+    Services,
     ShardCheckpoint,
-    World,
 )
 from localcloud.engine.record import Record, event
 from localcloud.engine.response import accepted
@@ -37,7 +37,7 @@ _JUST_AFTER = 0.001
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MappedShard:
     """Which shard of which mapping, and how long the stream keeps a record, in seconds."""
 
     mapping: Mapping
@@ -53,18 +53,18 @@ class ShardMemory:
     changed: Callable[[], None]
 
 
-class Lane:
+class BatchProcessor:
     """Forms batches of the records put into it and delivers each until it is processed or discarded."""
 
     def __init__(
-        self, world: World, place: Place, finish: Callable[[Iterable[Record]], None], memory: ShardMemory
+        self, services: Services, shard: MappedShard, finish: Callable[[Iterable[Record]], None], memory: ShardMemory
     ) -> None:
-        self._world = world
-        self._place = place
-        self._mapping = place.mapping
+        self._services = services
+        self._shard = shard
+        self._mapping = shard.mapping
         self._finish = finish
         self._memory = memory
-        self._windows = Windows(place.mapping, place.shard_id, memory.checkpoint) if place.mapping.tumbling else None
+        self._windows = Windows(shard.mapping, shard.shard_id, memory.checkpoint) if shard.mapping.tumbling else None
         self._waiting: deque[Record] = deque()
         self._bytes = 0
         self._more = asyncio.Event()
@@ -82,9 +82,9 @@ class Lane:
         self._more.set()
 
     def read_up_to(self, number: float) -> None:
-        """Note that all records of the shard up to a sequence number were read, whichever lane got them.
+        """Note that all records of the shard up to a sequence number were read, whichever processor got them.
 
-        Infinity says that none can be read now that this lane may wait for.
+        Infinity says that none can be read now that this processor may wait for.
         """
         self._read = number
         self._more.set()
@@ -178,7 +178,7 @@ class Lane:
 
     async def _deliver(self, batch: Batch[Record]) -> float:
         """Take one step with the next batch; return for how many seconds to wait then."""
-        expired, rest = expire(batch, self._world.now() - self._longest_age())
+        expired, rest = expire(batch, self._services.now() - self._longest_age())
         if expired.records:
             await self._discard(expired, None)
             self._settle(batch, [rest] if rest.records else [])
@@ -211,11 +211,11 @@ class Lane:
             self._memory.changed()
 
     def _longest_age(self) -> float:
-        return min(self._mapping.max_age or math.inf, self._place.retention)
+        return min(self._mapping.max_age or math.inf, self._shard.retention)
 
     def _pause(self, batch: Batch[Record], failures: int) -> float:
         """Return how long to wait after a failure: not beyond the moment when the first record expires."""
-        left = batch.records[0].arrived + self._longest_age() - self._world.now()
+        left = batch.records[0].arrived + self._longest_age() - self._services.now()
         return min(backoff(failures), max(0, left) + _JUST_AFTER)
 
     async def _close_window(self, *, early: bool) -> None:
@@ -230,15 +230,15 @@ class Lane:
         assert self._windows is not None, "only tumbling windows close"  # noqa: S101
         try:
             payload = self._windows.event([], early=early)
-            invocation = await self._world.invoker.invoke(self._mapping.function_arn, payload)
+            invocation = await self._services.invoker.invoke(self._mapping.function_arn, payload)
         except NotInvokedError as error:
             self._problem(FUNCTION, str(error))
             return False
-        self._world.status.invoked(self._mapping.uuid, failed=invocation.error is not None)
+        self._services.status.invoked(self._mapping.uuid, failed=invocation.error is not None)
         if invocation.error:
             self._problem(FUNCTION, f"function failed at the end of a window: {invocation.error}")
             return False
-        self._world.status.well(self._mapping.uuid, self._where(FUNCTION))
+        self._services.status.well(self._mapping.uuid, self._where(FUNCTION))
         self._windows.close()
         self._memory.changed()
         return True
@@ -250,21 +250,21 @@ class Lane:
             payload = (
                 self._windows.event(batch.records) if self._windows else event(record.body for record in batch.records)
             )
-            invocation = await self._world.invoker.invoke(self._mapping.function_arn, payload)
+            invocation = await self._services.invoker.invoke(self._mapping.function_arn, payload)
         except NotInvokedError:
             self._count("FailedInvokeEventCount", count)
-            self._world.status.invoked(self._mapping.uuid, failed=True)
+            self._services.status.invoked(self._mapping.uuid, failed=True)
             raise
-        self._world.status.invoked(self._mapping.uuid, failed=invocation.error is not None)
+        self._services.status.invoked(self._mapping.uuid, failed=invocation.error is not None)
         taken = self._accepted(invocation, batch)
         if taken and self._windows:
             self._window_is_full = not self._windows.keep(batch.records[0], invocation.payload)
         if taken == count:
-            self._world.status.well(self._mapping.uuid, self._where(FUNCTION))
+            self._services.status.well(self._mapping.uuid, self._where(FUNCTION))
         else:
             self._count("FailedInvokeEventCount", count - (taken or 0))
             self._problem(FUNCTION, f"function failed: {invocation.error or 'batch item failures'}")
-        self._world.metrics.add(self._mapping, "IteratorAge", max(0, self._world.now() - last.arrived) * 1000)
+        self._services.metrics.add(self._mapping, "IteratorAge", max(0, self._services.now() - last.arrived) * 1000)
         outcome = after_invocation(batch, taken, bisect=self._mapping.bisect, max_retries=self._mapping.max_retries)
         self._finish(outcome.processed)
         if not outcome.discarded:
@@ -286,7 +286,7 @@ class Lane:
         records would have left the stream anyway.
         """
         record = invocation_record(
-            self._mapping, self._place.shard_id, batch, self._world.now(), invocation, self._world.new_id()
+            self._mapping, self._shard.shard_id, batch, self._services.now(), invocation, self._services.new_id()
         )
         refusals = 0
         while not await unbroken(self._hand_over(batch, record)):
@@ -296,20 +296,20 @@ class Lane:
     async def _hand_over(self, batch: Batch[Record], record: InvocationRecord) -> bool:
         condition = record.metadata["requestContext"]["condition"]
         first, count = batch.records[0].sequence, len(batch.records)
-        what = f"{count} records from {first} of {self._place.shard_id}: {condition}"
+        what = f"{count} records from {first} of {self._shard.shard_id}: {condition}"
         if self._mapping.on_failure is None:
             self._lose(count, f"{what}, and the mapping has no destination")
         else:
             try:
-                await self._world.destinations.deliver(self._mapping, record)
+                await self._services.destinations.deliver(self._mapping, record)
             except NotDeliveredError as error:
-                self._world.metrics.add(self._mapping, "DestinationDeliveryFailures", 1)
-                if batch.records[-1].arrived >= self._world.now() - self._place.retention:
+                self._services.metrics.add(self._mapping, "DestinationDeliveryFailures", 1)
+                if batch.records[-1].arrived >= self._services.now() - self._shard.retention:
                     self._problem("destination", str(error))
                     return False
                 self._lose(count, f"{what}, and the destination refuses: {error}")
             else:
-                self._world.status.well(self._mapping.uuid, self._where("destination"))
+                self._services.status.well(self._mapping.uuid, self._where("destination"))
                 self._count("OnFailureDestinationDeliveredEventCount", count)
         self._finish(batch.records)
         return True
@@ -318,15 +318,15 @@ class Lane:
         """Report events that nobody has. Those that a destination got do not count as dropped:
         https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html#event-source-mapping-metrics
         """
-        self._world.status.lost(self._mapping.uuid, what)
+        self._services.status.lost(self._mapping.uuid, what)
         self._count("DroppedEventCount", events)
 
     def _count(self, name: str, events: int) -> None:
         if self._mapping.counts_events:
-            self._world.metrics.add(self._mapping, name, events)
+            self._services.metrics.add(self._mapping, name, events)
 
     def _where(self, part: str) -> str:
-        return f"{part} for {self._place.shard_id}"
+        return f"{part} for {self._shard.shard_id}"
 
     def _problem(self, part: str, what: str) -> None:
-        self._world.status.problem(self._mapping.uuid, self._where(part), what)
+        self._services.status.problem(self._mapping.uuid, self._where(part), what)

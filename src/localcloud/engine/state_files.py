@@ -15,7 +15,7 @@ from localcloud.engine.ports import Checkpoint, Retry, ShardCheckpoint, WindowSt
 SUFFIX = ".checkpoint.json"
 
 
-class FolderCheckpoints:
+class FileCheckpoints:
     """One file a mapping, replaced whole: whenever the process dies, the file is the old or the new one."""
 
     def __init__(self, folder: Path, threads: Threads) -> None:
