@@ -4,13 +4,16 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 
 from scripts.cli import UserError
 from scripts.deploy import state_bucket
 from scripts.stage import Stage, resolve
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 
 class NotDeployedError(UserError):
@@ -23,12 +26,17 @@ class PartlyDeployedError(NotDeployedError):
 
 @dataclass(frozen=True)
 class Deployed:
-    """A deployed stage, at which this process is pointed."""
+    """A deployed stage."""
 
     stage: Stage
     account: str
     outputs: Mapping[str, Any]
     """Terraform's outputs; terraform/outputs.tf describes them."""
+
+    @property
+    def session(self) -> boto3.Session:
+        """The stage's session, for everything that calls AWS."""
+        return self.stage.session
 
     def function(self, name: str) -> Mapping[str, str]:
         """A function's name, arn, live_arn, log_group, mapping_uuid and event_source_arn.
@@ -52,18 +60,21 @@ class Deployed:
 
 
 def deployed(stage_name: str, ambient: Mapping[str, str] = os.environ) -> Deployed:
-    """Point this process at a stage, and read what is deployed there from Terraform's state.
+    """Return what is deployed in the stage of that name. Raises what `resolve` and `deployed_in` do."""
+    return deployed_in(resolve(stage_name, ambient))
+
+
+def deployed_in(stage: Stage) -> Deployed:
+    """Return what is deployed in a stage, from Terraform's state.
 
     The state is read from its bucket, which takes a moment, where `terraform init` and `output` take seconds.
     Raises NotDeployedError, PartlyDeployedError, or another UserError when the stage cannot be reached.
     """
-    stage = resolve(stage_name, ambient)
-    stage.activate()
     not_deployed = NotDeployedError(f"Stage {stage.name} is not deployed. Deploy it: make deploy STAGE={stage.name}")
     if stage.is_local and stage.local_cloud.port() is None:
         raise not_deployed
     account = stage.account()
-    stored = state(state_bucket.name(stage, account), stage.state_key)
+    stored = state(stage.session.client("s3"), state_bucket.name(stage, account), stage.state_key)
     outputs = outputs_of(stored)
     if not outputs and not stored.get("resources"):
         raise not_deployed
@@ -94,9 +105,8 @@ def tainted(state: Mapping[str, Any]) -> set[str]:
     }
 
 
-def state(bucket: str, key: str) -> dict[str, Any]:
+def state(s3: "S3Client", bucket: str, key: str) -> dict[str, Any]:
     """The Terraform state of that key in a bucket; empty when there is none."""
-    s3 = boto3.client("s3")
     try:
         return dict(json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read()))
     except (s3.exceptions.NoSuchBucket, s3.exceptions.NoSuchKey):

@@ -1,9 +1,10 @@
-"""A stage: where the system is deployed, and the environment that points every tool there."""
+"""A stage: where the system is deployed, the session that reaches it, and the environment that points tools there."""
 
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.cloud import CREDENTIAL, HOST, REGION, LocalCloud
 from scripts.cli import UserError
+from scripts.session import StageSession
 
 ROOT = Path(__file__).resolve().parent.parent
 TERRAFORM = ROOT / "terraform"
@@ -44,6 +46,8 @@ class Stage:
     """What this machine keeps of all stages: Terraform's working data, and the local cloud's pid and log."""
     stages: Path = STAGES
     """The folder of the stage's two files."""
+    client_config: Config | None = field(default=None, compare=False, repr=False)
+    """The defaults of the session's clients; None for boto3's own."""
 
     @property
     def is_local(self) -> bool:
@@ -107,7 +111,7 @@ class Stage:
 
     @property
     def environment(self) -> dict[str, str | None]:
-        """The variables that point Terraform, boto3 and the AWS CLI at this stage; None is for unset."""
+        """The variables that point another process at this stage: Terraform, the AWS CLI; None is for unset."""
         region: dict[str, str | None] = {"AWS_REGION": self.region, "AWS_DEFAULT_REGION": self.region}
         if not self.is_local:
             return region
@@ -117,22 +121,25 @@ class Stage:
             "AWS_SECRET_ACCESS_KEY": CREDENTIAL,
             "AWS_SESSION_TOKEN": None,
             "AWS_PROFILE": None,
+            "AWS_DEFAULT_PROFILE": None,
         }
 
-    def activate(self) -> None:
-        """Point this process, and what it starts, at the stage."""
-        for name, value in self.environment.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    def process_environment(self, ambient: Mapping[str, str]) -> dict[str, str]:
+        """Return the whole environment of a process that is to work on this stage, given that of this process."""
+        return {name: value for name, value in {**ambient, **self.environment}.items() if value is not None}
+
+    @cached_property
+    def session(self) -> boto3.Session:
+        """The session of everything in this process that calls AWS for this stage; `environment` is for others."""
+        credential = CREDENTIAL if self.is_local else None
+        return StageSession(self.region, self.endpoint, credential, self.client_config)
 
     def account(self) -> str:
         """The AWS account that the credentials belong to. Raises UserError when nobody answers or accepts them."""
         # A credential or an endpoint that is wrong should be told at once, not after a minute of retries.
         config = Config(connect_timeout=5, retries={"total_max_attempts": 2})
         try:
-            return str(boto3.client("sts", config=config).get_caller_identity()["Account"])
+            return str(self.session.client("sts", config=config).get_caller_identity()["Account"])
         except (BotoCoreError, ClientError) as error:
             if self.is_local:
                 raise UserError(f"The local cloud does not answer ({error}). Start it: make cloud-up") from error

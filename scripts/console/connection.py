@@ -1,17 +1,15 @@
 """The stage that the console shows: looked up again after a deploy, a destroy or a new login."""
 
 import os
-import threading
 import time
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Protocol
 
-import boto3
-import botocore.session
 from botocore.config import Config
 
 from scripts.console.problems import unreachable
 from scripts.console.single_flight import SingleFlight
-from scripts.deployment import Deployed, deployed
+from scripts.deployment import Deployed, deployed_in
 from scripts.stage import Stage, resolve
 
 _KNOWN_SECONDS = 5.0
@@ -41,31 +39,6 @@ class Connection(Protocol):
         """Look it up again next time; with the credentials of then, if it was for these."""
 
 
-class SharedSession(boto3.Session):
-    """A default session for the commands' functions to be called from several threads.
-
-    Clients may be shared between threads, but not made in two at once:
-    https://docs.aws.amazon.com/boto3/latest/guide/clients.html#multithreading-or-multiprocessing-with-clients
-    """
-
-    def __init__(self) -> None:
-        session = botocore.session.get_session()
-        session.set_default_client_config(_CONFIG)
-        super().__init__(botocore_session=session)
-        self._lock = threading.Lock()
-        self._clients: dict[Any, Any] = {}
-
-    def client(self, *arguments: Any, **options: Any) -> Any:
-        """One client for all that ask for the same, at the same endpoint."""
-        config = options.get("config")
-        others = sorted((name, str(value)) for name, value in options.items() if name != "config")
-        key = arguments, tuple(others), repr(vars(config)) if config else "", os.environ.get("AWS_ENDPOINT_URL")
-        with self._lock:
-            if key not in self._clients:
-                self._clients[key] = super().client(*arguments, **options)
-            return self._clients[key]
-
-
 class LiveConnection:
     """A stage by its name, in the environment that the console was started in. See Connection."""
 
@@ -74,12 +47,16 @@ class LiveConnection:
         self._ambient = dict(os.environ)
         self._looking: SingleFlight[Deployed] = SingleFlight()
         self._found: tuple[float, Deployed] | None = None
-        self._start_session()
+        self._stage: Stage | None = None
 
     @property
     def stage(self) -> Stage:
-        """See Connection."""
-        return resolve(self._name, self._ambient)
+        """See Connection. The same object, and so the same session, until the stage moves or a login expires."""
+        stage, known = replace(resolve(self._name, self._ambient), client_config=_CONFIG), self._stage
+        if stage == known:
+            return known
+        self._stage = stage
+        return stage
 
     def system(self) -> Deployed:
         """See Connection."""
@@ -92,7 +69,7 @@ class LiveConnection:
             raise unreachable(self.stage) from None
 
     def _look(self) -> Deployed:
-        found = deployed(self._name, self._ambient)
+        found = deployed_in(self.stage)
         self._found = time.monotonic(), found
         return found
 
@@ -100,7 +77,4 @@ class LiveConnection:
         """See Connection."""
         self._found = None
         if credentials:
-            self._start_session()
-
-    def _start_session(self) -> None:
-        boto3.DEFAULT_SESSION = SharedSession()
+            self._stage = None

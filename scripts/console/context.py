@@ -1,4 +1,4 @@
-"""What the views share: the stage, its clients, and reading requests."""
+"""What the views share: the stage, and reading requests."""
 
 import json
 from collections.abc import Callable
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
 from flask import request
 
 from scripts.console.connection import Connection
@@ -32,10 +31,6 @@ class Context:
     def system(self) -> Deployed:
         """Return what is deployed now. Raises what `deployed` raises."""
         return self.connection.system()
-
-    def client(self, service: str) -> Any:
-        """Return the boto3 client of a service."""
-        return boto3.client(service)  # type: ignore[call-overload]
 
 
 def body() -> dict[str, Any]:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import boto3
-
 from localcloud.emulator.invocation_log import embedded_metrics
 from scripts.deployment import Deployed
 from scripts.observe.logs import Line, fields, lines
@@ -132,7 +130,7 @@ def _of_aws(system: Deployed, now: datetime) -> Counts:
         metrics += [_metric("AWS/Lambda", metric, "FunctionName", name) for metric in (_LAG, _ERRORS)]
         metrics += own_metrics_of(name, _OWN.get(lab, ()))
     start = now - timedelta(seconds=_CLOUDWATCH_WINDOW)
-    found = from_cloudwatch(boto3.client("cloudwatch"), metrics, start, now, _CLOUDWATCH_PERIOD)
+    found = from_cloudwatch(system.session.client("cloudwatch"), metrics, start, now, _CLOUDWATCH_PERIOD)
     series = {
         (labs.get(name, "ProcessKinesisRecords"), "Delivered" if panel.metric == "IncomingRecords" else panel.metric): v
         for panel in found
@@ -147,11 +145,11 @@ def _of_local_cloud(system: Deployed, now: datetime) -> Counts:
     labs = {each["name"]: lab for lab, each in system.outputs["functions"].items()}
     start = now - timedelta(seconds=_LOG_WINDOW)
     groups = {lab: each["log_group"] for lab, each in system.outputs["functions"].items()}
-    found = from_summaries(lines(boto3.client("logs"), groups, start, _SUMMARIES))
+    found = from_summaries(lines(system.session.client("logs"), groups, start, _SUMMARIES))
     metrics = [_metric("AWS/Lambda", metric, "FunctionName", name) for name in labs for metric in (_LAG, _ERRORS)]
     # A minute's value is complete when it ends, and the newest one is what there is now.
     lately = datetime.fromtimestamp(start.timestamp() // 60 * 60, UTC)
-    measured = from_cloudwatch(boto3.client("cloudwatch"), metrics, lately, now + timedelta(minutes=1), 60)
+    measured = from_cloudwatch(system.session.client("cloudwatch"), metrics, lately, now + timedelta(minutes=1), 60)
     series = dict(found.series)
     for panel in measured:
         for name, values in panel.series.items():

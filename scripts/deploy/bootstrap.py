@@ -10,9 +10,8 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import boto3
 import typer
 
 from scripts.cli import UserError, agree
@@ -21,6 +20,9 @@ from scripts.deploy.deploy import start_local_cloud
 from scripts.deploy.terraform import Root, Terraform
 from scripts.deployment import outputs_of, state
 from scripts.stage import LOCAL, TERRAFORM, Stage, StageName, resolve
+
+if TYPE_CHECKING:
+    from mypy_boto3_iam import IAMClient
 
 STATE_KEY = "stream-processing/bootstrap.tfstate"
 _GITHUB = "token.actions.githubusercontent.com"
@@ -41,11 +43,12 @@ class Trust:
 def bootstrap(stage: Stage, account: str, name_prefix: str, trust: Trust, confirm: str = "") -> Mapping[str, Any]:
     """Bring an account into order for a stage, after asking; returns the outputs of terraform/bootstrap."""
     bucket = state_bucket.ensure(stage, account)
-    bootstrapped = state(bucket, STATE_KEY)
+    s3 = stage.session.client("s3")
+    bootstrapped = state(s3, bucket, STATE_KEY)
     if not (trust.oidc_provider_arn or _arns(bootstrapped, "aws_iam_openid_connect_provider")):
-        trust = replace(trust, oidc_provider_arn=_oidc_provider())
+        trust = replace(trust, oidc_provider_arn=_oidc_provider(stage.session.client("iam")))
     # A stage that was deployed before it is bootstrapped has created a key for its alarms.
-    former_keys = _arns(state(bucket, stage.state_key), "aws_kms_key")
+    former_keys = _arns(state(s3, bucket, stage.state_key), "aws_kms_key")
     asked = inputs(stage, name_prefix, trust, outputs_of(bootstrapped), former_keys)
     folder = stage.folder / "terraform" / f"bootstrap-{stage.name}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -58,7 +61,7 @@ def bootstrap(stage: Stage, account: str, name_prefix: str, trust: Trust, confir
             if not stage.is_local:
                 agree(account, confirm, f"All of the above will be done in account {account}.")
             terraform.apply()
-    return outputs_of(state(bucket, STATE_KEY))
+    return outputs_of(state(s3, bucket, STATE_KEY))
 
 
 def inputs(
@@ -111,9 +114,9 @@ def _arns(stored: Mapping[str, Any], kind: str) -> list[str]:
     ]
 
 
-def _oidc_provider() -> str | None:
+def _oidc_provider(iam: "IAMClient") -> str | None:
     """The ARN of the account's identity provider for GitHub; None when it has none. An account has one for a URL."""
-    providers = boto3.client("iam").list_open_id_connect_providers()["OpenIDConnectProviderList"]
+    providers = iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
     return next((each["Arn"] for each in providers if each["Arn"].endswith(f":oidc-provider/{_GITHUB}")), None)
 
 
@@ -136,7 +139,6 @@ def main(
     )
     if target.is_local and github:
         raise UserError("GitHub cannot reach the local cloud. Choose a stage in AWS: make bootstrap STAGE=dev")
-    target.activate()
     if target.is_local:
         start_local_cloud(target)
     account = target.account()

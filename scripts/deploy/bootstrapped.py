@@ -6,7 +6,6 @@ Nobody has to copy them into the stage's tfvars, so a stage may be deployed befo
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import boto3
 from botocore.exceptions import ClientError
 
 from scripts.cli import UserError
@@ -40,14 +39,14 @@ def variables(stage: Stage, account: str) -> dict[str, str]:
 
 
 def _boundary(stage: Stage, account: str) -> bool:
-    partition = boto3.Session().get_partition_for_region(stage.region)
+    partition = stage.session.get_partition_for_region(stage.region)
     arn = f"arn:{partition}:iam::{account}:policy/{boundary_name(stage)}"
-    return bool(_ask(stage, "iam:GetPolicy", lambda: boto3.client("iam").get_policy(PolicyArn=arn)))
+    return bool(_ask(stage, "iam:GetPolicy", lambda: stage.session.client("iam").get_policy(PolicyArn=arn)))
 
 
 def _alarms_key(stage: Stage) -> str:
     alias = alarms_key_alias(stage)
-    answer = _ask(stage, "kms:DescribeKey", lambda: boto3.client("kms").describe_key(KeyId=alias))
+    answer = _ask(stage, "kms:DescribeKey", lambda: stage.session.client("kms").describe_key(KeyId=alias))
     return str(answer["KeyMetadata"]["Arn"]) if answer else ""
 
 

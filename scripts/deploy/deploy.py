@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import boto3
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -24,45 +23,41 @@ _MIN_UNRESERVED = 100
 
 
 def reach(stage: Stage) -> Terraform:
-    """Point this process at a stage to change it. Starts the local cloud, and makes the state bucket, if need be."""
-    stage.activate()
+    """Make Terraform ready to change a stage. Starts the local cloud, and makes the state bucket, if need be."""
     if stage.is_local:
         start_local_cloud(stage)
     account = _introduce(stage)
-    terraform = Terraform(stage, state_bucket.ensure(stage, account))
+    variables = bootstrapped.variables(stage, account)
+    terraform = Terraform(stage, state_bucket.ensure(stage, account), variables=variables)
     terraform.init()
     return terraform
 
 
 def look(stage: Stage) -> Terraform:
-    """Point this process at a stage to read it: nothing is started, and nothing is written outside this machine.
+    """Make Terraform ready to read a stage: nothing is started, and nothing is written outside this machine.
 
     Raises NotDeployedError when there is no bucket for the stage's state, and so no stage.
     """
-    stage.activate()
     if stage.is_local and stage.local_cloud.port() is None:
         raise NotDeployedError(f"Stage {stage.name} is not deployed. Deploy it: make deploy STAGE={stage.name}")
     account = _introduce(stage)
+    variables = bootstrapped.variables(stage, account)
     bucket = state_bucket.find(stage, account)
     if bucket is None:
         raise NotDeployedError(
             f"Nothing is deployed in stage {stage.name}: there is no state bucket {state_bucket.name(stage, account)}. "
             f"To see the first plan: make deploy STAGE={stage.name}, which makes the bucket and asks before it goes on."
         )
-    terraform = Terraform(stage, bucket)
+    terraform = Terraform(stage, bucket, variables=variables)
     terraform.init(read_only=True)
     return terraform
 
 
 def _introduce(stage: Stage) -> str:
-    """Print whose account this is, and give Terraform what the stage was bootstrapped with; returns the account's id.
-
-    Raises UserError when it is not the stage's account.
-    """
+    """Print whose account this is; return its id. Raises UserError when it is not the stage's account."""
     account = stage.account()
     stage.check_account(account)
     typer.echo(f"Stage {stage.name}: account {account}, region {stage.region}, {stage.endpoint or 'AWS'}")
-    os.environ.update(bootstrapped.variables(stage, account))
     return account
 
 
@@ -122,7 +117,7 @@ def refuse_concurrency(stage: Stage, changes: Iterable[Change]) -> None:
     if more <= 0:
         return
     try:
-        limit = boto3.client("lambda").get_account_settings()["AccountLimit"]
+        limit = stage.session.client("lambda").get_account_settings()["AccountLimit"]
         total, free = limit["ConcurrentExecutions"], limit["UnreservedConcurrentExecutions"]
     except (ClientError, BotoCoreError, KeyError) as error:
         typer.echo(

@@ -2,14 +2,17 @@
 
 import os
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-import boto3
 import typer
 
 from scripts.cli import UserError, agree
 from scripts.deploy.deploy import reach
 from scripts.deploy.terraform import Change
 from scripts.stage import LOCAL, Stage, StageName, resolve
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 
 def main(
@@ -30,7 +33,7 @@ def main(
     else:
         changes = terraform.changes()
         refuse_protected(target, changes)
-        full = full_buckets(changes)
+        full = full_buckets(target.session.client("s3"), changes)
         if full and not delete_failures:
             raise UserError(
                 f"Nothing was removed: {', '.join(full)} holds failures, or what was redriven. Replay what failed: "
@@ -39,7 +42,7 @@ def main(
         if not target.is_local:
             agree(target.name, confirm, "All of the above will be destroyed.")
         for bucket in full:
-            boto3.resource("s3").Bucket(bucket).object_versions.delete()
+            target.session.resource("s3").Bucket(bucket).object_versions.delete()
         terraform.apply()
     if target.is_local and target.local_cloud.down():
         typer.echo("Local cloud stopped.")
@@ -56,9 +59,8 @@ def refuse_protected(stage: Stage, changes: Iterable[Change]) -> None:
         )
 
 
-def full_buckets(changes: Iterable[Change]) -> list[str]:
+def full_buckets(s3: "S3Client", changes: Iterable[Change]) -> list[str]:
     """Buckets that are to be deleted, are not empty, and are not said to be deleted all the same (force_destroy)."""
-    s3 = boto3.client("s3")
     buckets = [
         str(change.before["bucket"])
         for change in changes

@@ -22,7 +22,7 @@ class Found:
     """None where a resource has none, and belongs to whoever has the one that it is a part of."""
 
 
-def find(type_: str, planned: Mapping[str, Any]) -> str | None:
+def find(session: boto3.Session, type_: str, planned: Mapping[str, Any]) -> str | None:
     """The id, for an import, of a resource that a plan would create although it exists; None when it does not.
 
     Its tags, which it has had since its creation, tell ours from another's. What may not be looked at counts as not
@@ -30,7 +30,7 @@ def find(type_: str, planned: Mapping[str, Any]) -> str | None:
     """
     look = _LOOKS.get(type_)
     try:
-        found = look(planned) if look else None
+        found = look(session, planned) if look else None
     except (ClientError, BotoCoreError):
         return None
     if found is None or (found.tags is not None and found.tags != planned.get("tags_all")):
@@ -38,37 +38,37 @@ def find(type_: str, planned: Mapping[str, Any]) -> str | None:
     return found.id
 
 
-def is_ready(type_: str, before: Mapping[str, Any]) -> bool:
+def is_ready(session: boto3.Session, type_: str, before: Mapping[str, Any]) -> bool:
     """Whether a table, stream or bucket exists and can be used; waits while it is being made."""
     try:
         if type_ == "aws_kinesis_stream":
-            boto3.client("kinesis").get_waiter("stream_exists").wait(StreamName=before["name"])
+            session.client("kinesis").get_waiter("stream_exists").wait(StreamName=before["name"])
         elif type_ == "aws_dynamodb_table":
-            boto3.client("dynamodb").get_waiter("table_exists").wait(TableName=before["name"])
+            session.client("dynamodb").get_waiter("table_exists").wait(TableName=before["name"])
         else:
-            boto3.client("s3").head_bucket(Bucket=before["bucket"])
+            session.client("s3").head_bucket(Bucket=before["bucket"])
     except (WaiterError, ClientError, BotoCoreError):
         return False
     return True
 
 
-def _stream(planned: Mapping[str, Any]) -> Found:
-    tags = boto3.client("kinesis").list_tags_for_stream(StreamName=planned["name"])["Tags"]
+def _stream(session: boto3.Session, planned: Mapping[str, Any]) -> Found:
+    tags = session.client("kinesis").list_tags_for_stream(StreamName=planned["name"])["Tags"]
     return Found(planned["name"], {tag["Key"]: tag["Value"] for tag in tags})
 
 
-def _table(planned: Mapping[str, Any]) -> Found:
-    dynamodb = boto3.client("dynamodb")
+def _table(session: boto3.Session, planned: Mapping[str, Any]) -> Found:
+    dynamodb = session.client("dynamodb")
     arn = dynamodb.describe_table(TableName=planned["name"])["Table"]["TableArn"]
     tags = dynamodb.list_tags_of_resource(ResourceArn=arn)["Tags"]
     return Found(planned["name"], {tag["Key"]: tag["Value"] for tag in tags})
 
 
-def _bucket(planned: Mapping[str, Any]) -> Found:
+def _bucket(session: boto3.Session, planned: Mapping[str, Any]) -> Found:
     # Its name holds the account's id. It gets its tags by a request of their own.
-    boto3.client("s3").head_bucket(Bucket=planned["bucket"])
+    session.client("s3").head_bucket(Bucket=planned["bucket"])
     try:
-        tags = boto3.client("s3").get_bucket_tagging(Bucket=planned["bucket"])["TagSet"]
+        tags = session.client("s3").get_bucket_tagging(Bucket=planned["bucket"])["TagSet"]
     except ClientError as error:
         if error.response["Error"]["Code"] != "NoSuchTagSet":
             raise
@@ -76,13 +76,13 @@ def _bucket(planned: Mapping[str, Any]) -> Found:
     return Found(planned["bucket"], {tag["Key"]: tag["Value"] for tag in tags})
 
 
-def _role(planned: Mapping[str, Any]) -> Found:
-    tags = boto3.client("iam").list_role_tags(RoleName=planned["name"])["Tags"]
+def _role(session: boto3.Session, planned: Mapping[str, Any]) -> Found:
+    tags = session.client("iam").list_role_tags(RoleName=planned["name"])["Tags"]
     return Found(planned["name"], {tag["Key"]: tag["Value"] for tag in tags})
 
 
-def _log_group(planned: Mapping[str, Any]) -> Found | None:
-    logs = boto3.client("logs")
+def _log_group(session: boto3.Session, planned: Mapping[str, Any]) -> Found | None:
+    logs = session.client("logs")
     groups = logs.describe_log_groups(logGroupNamePrefix=planned["name"])["logGroups"]
     for group in groups:
         if group["logGroupName"] == planned["name"]:
@@ -91,28 +91,28 @@ def _log_group(planned: Mapping[str, Any]) -> Found | None:
     return None
 
 
-def _function(planned: Mapping[str, Any]) -> Found:
-    function = boto3.client("lambda").get_function(FunctionName=planned["function_name"])
+def _function(session: boto3.Session, planned: Mapping[str, Any]) -> Found:
+    function = session.client("lambda").get_function(FunctionName=planned["function_name"])
     return Found(planned["function_name"], function.get("Tags", {}))
 
 
-def _alias(planned: Mapping[str, Any]) -> Found:
+def _alias(session: boto3.Session, planned: Mapping[str, Any]) -> Found:
     function, name = planned["function_name"], planned["name"]
-    boto3.client("lambda").get_alias(FunctionName=function, Name=name)
+    session.client("lambda").get_alias(FunctionName=function, Name=name)
     return Found(f"{function}/{name}", None)
 
 
-def _mapping(planned: Mapping[str, Any]) -> Found | None:
+def _mapping(session: boto3.Session, planned: Mapping[str, Any]) -> Found | None:
     # Both are known to the plan only once the function and the stream are in the state.
     function, source = planned.get("function_name"), planned.get("event_source_arn")
     if not function or not source:
         return None
-    mappings = boto3.client("lambda").list_event_source_mappings(FunctionName=function, EventSourceArn=source)
+    mappings = session.client("lambda").list_event_source_mappings(FunctionName=function, EventSourceArn=source)
     return next((Found(each["UUID"], None) for each in mappings["EventSourceMappings"]), None)
 
 
 # What else there is can be created again: AWS then changes it, or makes another.
-_LOOKS: Mapping[str, Callable[[Mapping[str, Any]], Found | None]] = {
+_LOOKS: Mapping[str, Callable[[boto3.Session, Mapping[str, Any]], Found | None]] = {
     "aws_kinesis_stream": _stream,
     "aws_dynamodb_table": _table,
     "aws_s3_bucket": _bucket,

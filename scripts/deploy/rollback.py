@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import boto3
 import typer
 
 from scripts.cli import UserError
@@ -73,7 +72,7 @@ def main(
             f"Say which function to roll back: FUNCTION={' or FUNCTION='.join(system.outputs['functions'])}"
         )
     name = system.function(function)["name"]
-    before, after = rollback(boto3.client("lambda"), name, version)
+    before, after = rollback(system.session.client("lambda"), name, version)
     if as_json:
         typer.echo(json.dumps({"function": name, "before": before, "after": after}))
         return

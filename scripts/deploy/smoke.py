@@ -7,7 +7,6 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
-import boto3
 import typer
 
 from scripts.cli import UserError
@@ -56,7 +55,7 @@ class Score:
     """
 
     def __init__(self, system: Deployed) -> None:
-        tables: Any = boto3.resource("dynamodb")
+        tables: Any = system.session.resource("dynamodb")
         self._system = system
         self._records = tables.Table(system.table("GameScoreRecords")["name"])
         self._totals = tables.Table(system.table("GameScoresByUser")["name"])
@@ -66,11 +65,11 @@ class Score:
     def send(self) -> None:
         """Put it in at the far left of what this stage does with scores."""
         function = self._system.function("ProcessKinesisRecords")["live_arn"]
-        settings = boto3.client("lambda").get_function_configuration(FunctionName=function).get("Environment", {})
-        self._is_ingested = "RECORDS_TABLE" in settings.get("Variables", {})
+        configuration = self._system.session.client("lambda").get_function_configuration(FunctionName=function)
+        self._is_ingested = "RECORDS_TABLE" in configuration.get("Environment", {}).get("Variables", {})
         if self._is_ingested:
             # One partition key: the next score is behind this one in its shard, however late this one is stored.
-            boto3.client("kinesis").put_record(
+            self._system.session.client("kinesis").put_record(
                 StreamName=self._system.outputs["stream"]["name"],
                 PartitionKey=str(RECORD_ID),
                 Data=f'{{"RecordID": {RECORD_ID}, "Username": "{USERNAME}", "Score": {self._score:f}}}',
@@ -142,7 +141,7 @@ def _what_to_do(system: Deployed) -> str:
     back = [
         f"make rollback FUNCTION={name} {make}"
         for name, function in system.outputs["functions"].items()
-        if releases(boto3.client("lambda"), function["name"]).previous
+        if releases(system.session.client("lambda"), function["name"]).previous
     ]
     return f"{look} Go back to the version before: {'; '.join(back)}" if back else look
 

@@ -5,14 +5,16 @@ Terraform cannot make the bucket that its own state lives in. Everything here ma
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import boto3
 import typer
 from botocore.exceptions import ClientError
 
 from scripts.cli import UserError
 from scripts.stage import Stage
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 _US_EAST_1 = "us-east-1"  # the one region that CreateBucket must not be told
 
@@ -26,7 +28,7 @@ def find(stage: Stage, account: str) -> str | None:
     """The name of the bucket; None when it does not exist. Raises UserError when it belongs to somebody else."""
     bucket = name(stage, account)
     try:
-        boto3.client("s3").head_bucket(Bucket=bucket, ExpectedBucketOwner=account)
+        stage.session.client("s3").head_bucket(Bucket=bucket, ExpectedBucketOwner=account)
     except ClientError as error:
         if error.response["Error"]["Code"] == "404":
             return None
@@ -38,23 +40,21 @@ def find(stage: Stage, account: str) -> str | None:
 
 def ensure(stage: Stage, account: str) -> str:
     """Make the bucket, or bring the one that is there into order; returns its name."""
-    bucket = find(stage, account)
+    bucket, s3 = find(stage, account), stage.session.client("s3")
     if bucket is None:
         bucket = name(stage, account)
-        s3 = boto3.client("s3")
         where = (
             {} if stage.region == _US_EAST_1 else {"CreateBucketConfiguration": {"LocationConstraint": stage.region}}
         )
         s3.create_bucket(Bucket=bucket, **where)  # type: ignore[arg-type]
         s3.get_waiter("bucket_exists").wait(Bucket=bucket)
         typer.echo(f"State bucket made: {bucket}")
-    _secure(bucket)
+    _secure(s3, bucket)
     return bucket
 
 
-def _secure(bucket: str) -> None:
+def _secure(s3: "S3Client", bucket: str) -> None:
     """Close, version and encrypt the bucket where it is not: whoever only deploys need not be allowed to."""
-    s3 = boto3.client("s3")
     closed = {
         "BlockPublicAcls": True,
         "BlockPublicPolicy": True,

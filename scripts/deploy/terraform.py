@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
 
-import boto3
 import psutil
 import typer
 
@@ -80,9 +79,13 @@ class StalePlanError(UserError):
 class Terraform:
     """A root module, by default the system, applied to one stage. Each method raises UserError when Terraform fails."""
 
-    def __init__(self, stage: Stage, state_bucket: str, root: Root | None = None) -> None:
+    def __init__(
+        self, stage: Stage, state_bucket: str, root: Root | None = None, *, variables: Mapping[str, str] | None = None
+    ) -> None:
+        """`variables` are environment variables of Terraform alone, TF_VAR_<name> for the root module's inputs."""
         self._stage = stage
         self._bucket = state_bucket
+        self._variables = variables or {}
         self._root = root or system(stage)
         self._data_dir = stage.folder / "terraform" / self._root.name
         self._given: Path | None = None
@@ -257,9 +260,13 @@ class Terraform:
 
         Returns whether the state was changed: the plan that showed what to take back is then stale.
         """
-        recovered = self._import_leftovers()
+        session, recovered = self._stage.session, self._import_leftovers()
         for change in self.changes() if keep_tainted else []:
-            if change.is_tainted and change.type in HOLDS_DATA and leftovers.is_ready(change.type, change.before):
+            if (
+                change.is_tainted
+                and change.type in HOLDS_DATA
+                and leftovers.is_ready(session, change.type, change.before)
+            ):
                 typer.echo(
                     f"{change.address} is there, though its creation was interrupted. It is kept, and completed."
                 )
@@ -269,7 +276,8 @@ class Terraform:
 
     def _import_leftovers(self) -> bool:
         created = [change for change in self.changes() if change.actions == ["create"]]
-        found = {change.address: leftovers.find(change.type, change.after) for change in created}
+        session = self._stage.session
+        found = {change.address: leftovers.find(session, change.type, change.after) for change in created}
         if not any(found.values()):
             return False
         # What another apply, or a part of this one, has made since the plan is in the state already.
@@ -309,7 +317,7 @@ class Terraform:
                 claim.close()
                 return
         self._claim = claim
-        boto3.client("s3").delete_object(Bucket=self._bucket, Key=f"{self._root.state_key}.tflock")
+        self._stage.session.client("s3").delete_object(Bucket=self._bucket, Key=f"{self._root.state_key}.tflock")
 
     def _note(self, terraform: "subprocess.Popen[bytes]") -> None:
         """Note which Terraform works for this command, for the next command in case that this one is killed."""
@@ -324,6 +332,10 @@ class Terraform:
             output.seek(0)
             return code, output.read().strip()
 
+    def _environment(self) -> dict[str, str]:
+        own = {"TF_DATA_DIR": str(self._data_dir), "TF_IN_AUTOMATION": "1"}
+        return {**self._stage.process_environment(os.environ), **self._variables, **own}
+
     def _run(self, *arguments: str, stdout: Any = None, stderr: Any = None) -> int:
         """Run Terraform to its end, also when interrupted. Raises KeyboardInterrupt then."""
         command, *options = arguments
@@ -331,7 +343,7 @@ class Terraform:
         with OneInterrupt() as interrupts:
             interrupts.process = subprocess.Popen(
                 ["terraform", f"-chdir={self._root.folder}", command, *colour, *options],
-                env={**os.environ, "TF_DATA_DIR": str(self._data_dir), "TF_IN_AUTOMATION": "1"},
+                env=self._environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,

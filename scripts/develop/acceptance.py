@@ -97,45 +97,45 @@ def environment(made: Stage) -> dict[str, str]:
     return {"LOCAL_DIR": str(made.folder), "STAGES_DIR": str(made.stages)} | port
 
 
-def left(prefix: str) -> list[str]:
+def left(session: boto3.Session, prefix: str) -> list[str]:
     """Return the names of all resources of the system's types whose names have this prefix; state buckets apart.
 
     "" finds those of the whole account, which is for an account of the tests' own.
     """
     found = [
-        *_all("kinesis", "list_streams", "StreamNames"),
-        *_all("dynamodb", "list_tables", "TableNames"),
-        *_named("lambda", "list_functions", "Functions", "FunctionName"),
-        *_named("lambda", "list_event_source_mappings", "EventSourceMappings", "FunctionArn"),
-        *_named("logs", "describe_log_groups", "logGroups", "logGroupName"),
-        *_named("iam", "list_roles", "Roles", "RoleName"),
-        *(each for each in _buckets() if "tfstate" not in each),
-        *_named("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName"),
-        *_named("cloudwatch", "list_dashboards", "DashboardEntries", "DashboardName"),
-        *_named("sns", "list_topics", "Topics", "TopicArn"),
-        *_all("sqs", "list_queues", "QueueUrls"),
+        *_all(session, "kinesis", "list_streams", "StreamNames"),
+        *_all(session, "dynamodb", "list_tables", "TableNames"),
+        *_named(session, "lambda", "list_functions", "Functions", "FunctionName"),
+        *_named(session, "lambda", "list_event_source_mappings", "EventSourceMappings", "FunctionArn"),
+        *_named(session, "logs", "describe_log_groups", "logGroups", "logGroupName"),
+        *_named(session, "iam", "list_roles", "Roles", "RoleName"),
+        *(each for each in _buckets(session) if "tfstate" not in each),
+        *_named(session, "cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName"),
+        *_named(session, "cloudwatch", "list_dashboards", "DashboardEntries", "DashboardName"),
+        *_named(session, "sns", "list_topics", "Topics", "TopicArn"),
+        *_all(session, "sqs", "list_queues", "QueueUrls"),
     ]
     # At the beginning of a name, also of one in an ARN, a URL or a path.
-    return [each for each in found if re.search(rf"(^|[:/]){re.escape(prefix)}", each)] + _keys(prefix)
+    return [each for each in found if re.search(rf"(^|[:/]){re.escape(prefix)}", each)] + _keys(session, prefix)
 
 
-def _all(service: Any, operation: str, key: str, **arguments: Any) -> Iterator[Any]:
-    client: Client = boto3.client(service)
+def _all(session: boto3.Session, service: Any, operation: str, key: str, **arguments: Any) -> Iterator[Any]:
+    client: Client = session.client(service)
     for page in client.get_paginator(operation).paginate(**arguments):
         yield from page.get(key, [])
 
 
-def _named(service: Any, operation: str, key: str, name: str) -> Iterator[str]:
-    return (str(each[name]) for each in _all(service, operation, key))
+def _named(session: boto3.Session, service: Any, operation: str, key: str, name: str) -> Iterator[str]:
+    return (str(each[name]) for each in _all(session, service, operation, key))
 
 
-def _buckets() -> list[str]:
-    return [bucket["Name"] for bucket in boto3.client("s3").list_buckets()["Buckets"]]
+def _buckets(session: boto3.Session) -> list[str]:
+    return [bucket["Name"] for bucket in session.client("s3").list_buckets()["Buckets"]]
 
 
-def _keys(prefix: str) -> list[str]:
+def _keys(session: boto3.Session, prefix: str) -> list[str]:
     """The keys that are not about to be deleted, which takes KMS days. Keys have no names, but tags."""
-    kms = boto3.client("kms")
+    kms = session.client("kms")
 
     def is_left(key: str) -> bool:
         with suppress(ClientError):  # a key of others, that may not be looked at
@@ -146,55 +146,59 @@ def _keys(prefix: str) -> list[str]:
             return not prefix or any((tag["TagKey"], tag["TagValue"]) == (TAG, prefix) for tag in tags)
         return False
 
-    return [each["KeyArn"] for each in _all("kms", "list_keys", "Keys") if is_left(each["KeyId"])]
+    return [each["KeyArn"] for each in _all(session, "kms", "list_keys", "Keys") if is_left(each["KeyId"])]
 
 
-def remove_probes(prefix: str) -> None:
+def remove_probes(session: boto3.Session, prefix: str) -> None:
     """Delete what the tests make beside Terraform (tests/acceptance/probe.py), by the prefix of its names."""
-    lambda_, iam, s3 = boto3.client("lambda"), boto3.client("iam"), boto3.client("s3")
-    for mapping in list(_all("lambda", "list_event_source_mappings", "EventSourceMappings")):
+    lambda_, iam, s3 = session.client("lambda"), session.client("iam"), session.client("s3")
+    for mapping in list(_all(session, "lambda", "list_event_source_mappings", "EventSourceMappings")):
         if f":{prefix}" in mapping["FunctionArn"]:
             with suppress(lambda_.exceptions.ResourceNotFoundException, lambda_.exceptions.ResourceInUseException):
                 lambda_.delete_event_source_mapping(UUID=mapping["UUID"])
-    for function in list(_named("lambda", "list_functions", "Functions", "FunctionName")):
+    for function in list(_named(session, "lambda", "list_functions", "Functions", "FunctionName")):
         if function.startswith(prefix):
             lambda_.delete_function(FunctionName=function)
-    for stream in list(_all("kinesis", "list_streams", "StreamNames")):
+    for stream in list(_all(session, "kinesis", "list_streams", "StreamNames")):
         if stream.startswith(prefix):
-            boto3.client("kinesis").delete_stream(StreamName=stream, EnforceConsumerDeletion=True)
-    for table in list(_all("dynamodb", "list_tables", "TableNames")):
+            session.client("kinesis").delete_stream(StreamName=stream, EnforceConsumerDeletion=True)
+    for table in list(_all(session, "dynamodb", "list_tables", "TableNames")):
         if table.startswith(prefix):
-            boto3.client("dynamodb").delete_table(TableName=table)
-    for queue in list(_all("sqs", "list_queues", "QueueUrls", QueueNamePrefix=prefix)):
-        boto3.client("sqs").delete_queue(QueueUrl=queue)
-    for bucket in _buckets():
+            session.client("dynamodb").delete_table(TableName=table)
+    for queue in list(_all(session, "sqs", "list_queues", "QueueUrls", QueueNamePrefix=prefix)):
+        session.client("sqs").delete_queue(QueueUrl=queue)
+    for bucket in _buckets(session):
         if bucket.startswith(prefix):
-            boto3.resource("s3").Bucket(bucket).object_versions.delete()
+            session.resource("s3").Bucket(bucket).object_versions.delete()
             s3.delete_bucket(Bucket=bucket)
-    for role in list(_named("iam", "list_roles", "Roles", "RoleName")):
+    for role in list(_named(session, "iam", "list_roles", "Roles", "RoleName")):
         if role.startswith(prefix):
             for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
                 iam.delete_role_policy(RoleName=role, PolicyName=policy)
             iam.delete_role(RoleName=role)
-    for group in list(_named("logs", "describe_log_groups", "logGroups", "logGroupName")):
+    for group in list(_named(session, "logs", "describe_log_groups", "logGroups", "logGroupName")):
         if group.startswith(f"/aws/lambda/{prefix}"):
-            boto3.client("logs").delete_log_group(logGroupName=group)
+            session.client("logs").delete_log_group(logGroupName=group)
 
 
-def _remove_monitoring(prefix: str) -> None:
+def _remove_monitoring(session: boto3.Session, prefix: str) -> None:
     """Delete a trial's alarms, dashboard, topic and key, which no plan takes over: AWS lets them be made again."""
-    cloudwatch, name = boto3.client("cloudwatch"), f"{prefix}game-scores"
-    alarms = [each for each in _named("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName") if _is(each, name)]
+    cloudwatch, name = session.client("cloudwatch"), f"{prefix}game-scores"
+    alarms = [
+        each
+        for each in _named(session, "cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName")
+        if _is(each, name)
+    ]
     if alarms:
         cloudwatch.delete_alarms(AlarmNames=alarms)
-    for dashboard in list(_named("cloudwatch", "list_dashboards", "DashboardEntries", "DashboardName")):
+    for dashboard in list(_named(session, "cloudwatch", "list_dashboards", "DashboardEntries", "DashboardName")):
         if _is(dashboard, name):
             cloudwatch.delete_dashboards(DashboardNames=[dashboard])
-    for topic in list(_named("sns", "list_topics", "Topics", "TopicArn")):
+    for topic in list(_named(session, "sns", "list_topics", "Topics", "TopicArn")):
         if _is(topic.rpartition(":")[2], name):
-            boto3.client("sns").delete_topic(TopicArn=topic)
-    for key in _keys(prefix):
-        boto3.client("kms").schedule_key_deletion(KeyId=key.rpartition("/")[2], PendingWindowInDays=7)
+            session.client("sns").delete_topic(TopicArn=topic)
+    for key in _keys(session, prefix):
+        session.client("kms").schedule_key_deletion(KeyId=key.rpartition("/")[2], PendingWindowInDays=7)
 
 
 def _is(found: str, name: str) -> bool:
@@ -208,7 +212,7 @@ def clean(made: Stage, bucket: str) -> None:
     """
     prefix = prefix_of(made)
     _outlive_terraform(made, bucket)
-    remove_probes(f"{prefix}probe-")
+    remove_probes(made.session, f"{prefix}probe-")
     terraform = Terraform(made, bucket)
     terraform.init()
     typer.echo("Taking what the state does not know into it. Of this plan nothing is created:")
@@ -216,8 +220,8 @@ def clean(made: Stage, bucket: str) -> None:
     if terraform.plan(destroy=True, show=False):
         terraform.apply()
     terraform.close()
-    _remove_monitoring(prefix)
-    remains = left(prefix)
+    _remove_monitoring(made.session, prefix)
+    remains = left(made.session, prefix)
     if remains:
         raise UserError(
             f"Something is left of an earlier run, and is not in its state: {', '.join(remains)}. Delete it by hand."
@@ -234,7 +238,7 @@ def _outlive_terraform(made: Stage, bucket: str) -> None:
         if time.monotonic() > deadline:
             raise UserError("Terraform is still at work for a run that was killed. Wait for its end, and start again.")
         time.sleep(1)
-    boto3.client("s3").delete_object(Bucket=bucket, Key=f"{made.state_key}.tflock")
+    made.session.client("s3").delete_object(Bucket=bucket, Key=f"{made.state_key}.tflock")
 
 
 def _works_for(process: psutil.Process, folder: str) -> bool:
@@ -262,7 +266,7 @@ class Note:
     def __init__(self, made: Stage, bucket: str) -> None:
         self._at = {"Bucket": bucket, "Key": f"{made.state_key}.run.json"}
         self._who = f"{getpass.getuser()}@{socket.gethostname()}:{made.folder}"
-        self._s3: Client = boto3.client("s3")
+        self._s3: Client = made.session.client("s3")
 
     def read(self) -> Mapping[str, str] | None:
         """Return who started the run that has not ended, and when; None when there is none."""
@@ -320,7 +324,7 @@ def main(
     target = resolve(stage, os.environ)
     folder = target.folder / "acceptance" / stage
     with _claimed(folder) as claim:
-        made = _reach(target, folder)
+        made = _trial_of(target, folder)
         account = LOCAL_ACCOUNT if made.is_local else made.account()
         target.check_account(account)
         typer.echo(description(target, made, account, _cases()))
@@ -343,15 +347,13 @@ def main(
         _finish(stage, made, note, code)
 
 
-def _reach(target: Stage, folder: Path) -> Stage:
-    """Point this process at a trial. A local one has a local cloud of its own, which may run since an earlier run."""
+def _trial_of(target: Stage, folder: Path) -> Stage:
+    """Return the trial of a stage. A local one has a local cloud of its own, which may run since an earlier run."""
     if target.is_local:
         running = LocalCloud(folder / "cloud").port()
         ambient = {"LOCAL_DIR": str(folder), "LOCAL_PORT": str(running or free_port())}
         target = resolve(LOCAL, ambient)
-    made = trial(target, folder)
-    made.activate()
-    return made
+    return trial(target, folder)
 
 
 def _cases() -> int:
@@ -388,6 +390,7 @@ def _test(stage: str, made: Stage, account: str, claim: int, arguments: Sequence
                 *("--folder", str(made.folder), "--all-cases", *(arguments or ["tests/acceptance"])),
             ],
             cwd=ROOT,
+            env=made.process_environment(os.environ),
             process_group=0,
             pass_fds=[claim],
         )
@@ -399,7 +402,7 @@ def _finish(stage: str, made: Stage, note: Note, code: int) -> None:
     if made.is_local:
         gone = made.local_cloud.port() is None
     else:
-        remains = left(prefix_of(made))
+        remains = left(made.session, prefix_of(made))
         gone = not remains
         if gone:
             note.remove()

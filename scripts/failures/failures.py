@@ -3,7 +3,6 @@
 import json
 from datetime import UTC, datetime
 
-import boto3
 import typer
 
 from scripts.deployment import deployed
@@ -23,7 +22,7 @@ def main(
     earliest = parse_since(since, datetime.now(UTC)) if since else None
     name = system.function(function)["name"] if function else None
     objects = records = unreadable = 0
-    bucket = FailureBucket(boto3.client("s3"), system.outputs["failure_bucket"])
+    bucket = FailureBucket(system.session.client("s3"), system.outputs["failure_bucket"])
     for failure in bucket.failures(earliest, name):
         objects += 1
         records += len(failure.records)

@@ -13,7 +13,6 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import boto3
 import typer
 from botocore.config import Config
 
@@ -102,7 +101,7 @@ def _skip(failure: Failure, why: str) -> Result:
 def targets(system: Deployed) -> dict[str, Target]:
     """The functions of a stage, by their physical names."""
     patient = Config(read_timeout=_LONGEST_INVOCATION + 10, retries={"mode": "standard", "total_max_attempts": 5})
-    client = boto3.client("lambda", config=patient)
+    client = system.session.client("lambda", config=patient)
     return {
         each["name"]: Target(
             partial(invoke, client, each["live_arn"]),
@@ -143,7 +142,7 @@ def main(
     system = deployed(stage)
     earliest = parse_since(since, datetime.now(UTC)) if since else None
     name = system.function(function)["name"] if function else None
-    bucket = FailureBucket(boto3.client("s3"), system.outputs["failure_bucket"])
+    bucket = FailureBucket(system.session.client("s3"), system.outputs["failure_bucket"])
     show: Callable[[Result], None] = _show_json if as_json else _show
     verdicts = dict.fromkeys(Verdict, 0)
     for result in redrive_all(bucket.failures(earliest, name), bucket, targets(system), dry_run=dry_run):

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-import boto3
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -148,8 +147,8 @@ def main(
     as_json: bool = typer.Option(False, "--json", help="print it as JSON; totals are strings, since they are exact"),
 ) -> None:
     """Show the users with the highest totals."""
-    table = deployed(stage).table("GameScoresByUser")["name"]
-    dynamodb = boto3.client("dynamodb")
+    system = deployed(stage)
+    dynamodb, table = system.session.client("dynamodb"), system.table("GameScoresByUser")["name"]
 
     def look() -> Board:
         return leaderboard(dynamodb, table, top, Budget(pages, _PAGES_A_SECOND))

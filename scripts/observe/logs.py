@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import typer
 
 from scripts.cli import UserError
@@ -162,7 +161,7 @@ def main(
     system = deployed(stage)
     functions = [function] if function else list(system.outputs["functions"])
     groups = {name: system.function(name)["log_group"] for name in functions}
-    logs, fresh = boto3.client("logs"), Fresh()
+    logs, fresh = system.session.client("logs"), Fresh()
     is_literal = re.escape(grep) == grep
     wanted = containing(grep, is_aws=system.stage.endpoint is None) if is_literal else ""
     while True:

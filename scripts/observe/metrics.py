@@ -9,7 +9,6 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import boto3
 import plotext
 import typer
 from rich.console import Console
@@ -95,7 +94,7 @@ def _statistic(metric: str) -> str:
 
 def panels_of(system: Deployed, start: datetime, now: datetime) -> list[Panel]:
     """Return all metrics of the functions, as CloudWatch has them."""
-    cloudwatch, seconds = boto3.client("cloudwatch"), period(now - start)
+    cloudwatch, seconds = system.session.client("cloudwatch"), period(now - start)
     start = datetime.fromtimestamp(start.timestamp() // seconds * seconds, UTC)
     functions = [each["name"] for each in system.outputs["functions"].values()]
     lambdas = [_metric("AWS/Lambda", name, function) for name in LAMBDA for function in functions]

@@ -76,6 +76,7 @@ class Status:
 
 def status(system: Deployed, now: datetime, *, with_lag: bool = True) -> Status:
     """Ask AWS how everything that is deployed is; on request without the lags, for which CloudWatch is asked."""
+    session = system.session
     functions: Mapping[str, Mapping[str, str]] = system.outputs["functions"]
     names = [function["name"] for function in functions.values()]
     return Status(
@@ -84,47 +85,47 @@ def status(system: Deployed, now: datetime, *, with_lag: bool = True) -> Status:
         region=system.stage.region,
         endpoint=system.stage.endpoint,
         resources=[
-            _stream(system.outputs["stream"]["name"]),
-            *(_table(table["name"]) for table in system.outputs["tables"].values()),
-            *map(_function, names),
+            _stream(session, system.outputs["stream"]["name"]),
+            *(_table(session, table["name"]) for table in system.outputs["tables"].values()),
+            *(_function(session, name) for name in names),
         ],
         mappings=[
-            _mapping(function["name"], function["mapping_uuid"], now if with_lag else None)
+            _mapping(session, function["name"], function["mapping_uuid"], now if with_lag else None)
             for function in functions.values()
         ],
-        failures=_failures(system.outputs["failure_bucket"]),
-        alarms=_alarms(list(system.outputs["alarms"].values())),
+        failures=_failures(session, system.outputs["failure_bucket"]),
+        alarms=_alarms(session, list(system.outputs["alarms"].values())),
     )
 
 
-def _stream(name: str) -> Resource:
-    stream = boto3.client("kinesis").describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
+def _stream(session: boto3.Session, name: str) -> Resource:
+    stream = session.client("kinesis").describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
     detail = f"open shards: {stream['OpenShardCount']}, retention: {stream['RetentionPeriodHours']} h"
     return Resource("stream", name, stream["StreamStatus"], detail)
 
 
-def _table(name: str) -> Resource:
-    table = boto3.client("dynamodb").describe_table(TableName=name)["Table"]
+def _table(session: boto3.Session, name: str) -> Resource:
+    table = session.client("dynamodb").describe_table(TableName=name)["Table"]
     # DynamoDB counts every six hours or so; to count now would be to read it all.
     return Resource(
         "table", name, table["TableStatus"], f"about {table['ItemCount']:,} items (updated every six hours)"
     )
 
 
-def _function(name: str) -> Resource:
-    function = boto3.client("lambda").get_function_configuration(FunctionName=name)
+def _function(session: boto3.Session, name: str) -> Resource:
+    function = session.client("lambda").get_function_configuration(FunctionName=name)
     detail = f"{function['MemorySize']} MB, {function['Timeout']} s, changed {function['LastModified'][:10]}"
     return Resource("function", name, function.get("State", "unknown"), detail)
 
 
-def _mapping(function: str, uuid: str, now: datetime | None) -> EventSource:
-    mapping = boto3.client("lambda").get_event_source_mapping(UUID=uuid)
-    lag = _lag(function, now) if now else None
+def _mapping(session: boto3.Session, function: str, uuid: str, now: datetime | None) -> EventSource:
+    mapping = session.client("lambda").get_event_source_mapping(UUID=uuid)
+    lag = _lag(session, function, now) if now else None
     return EventSource(function, mapping["State"], lag, mapping.get("LastProcessingResult", "unknown"))
 
 
-def _lag(function: str, now: datetime) -> float | None:
-    ages = boto3.client("cloudwatch").get_metric_statistics(
+def _lag(session: boto3.Session, function: str, now: datetime) -> float | None:
+    ages = session.client("cloudwatch").get_metric_statistics(
         Namespace="AWS/Lambda",
         MetricName="IteratorAge",
         Dimensions=[{"Name": "FunctionName", "Value": function}],
@@ -136,15 +137,15 @@ def _lag(function: str, now: datetime) -> float | None:
     return max((point["Maximum"] for point in ages), default=None)
 
 
-def _failures(bucket: str) -> Failures:
+def _failures(session: boto3.Session, bucket: str) -> Failures:
     def count(prefix: str) -> int:
-        return boto3.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=_COUNT_LIMIT)["KeyCount"]
+        return session.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=_COUNT_LIMIT)["KeyCount"]
 
     return Failures(parked=count(PARKED), discarded=count(DISCARDED))
 
 
-def _alarms(names: Sequence[str]) -> list[Alarm]:
-    paginator = boto3.client("cloudwatch").get_paginator("describe_alarms")
+def _alarms(session: boto3.Session, names: Sequence[str]) -> list[Alarm]:
+    paginator = session.client("cloudwatch").get_paginator("describe_alarms")
     return [
         Alarm(alarm["AlarmName"], alarm["StateValue"])
         for first in range(0, len(names), _ALARM_NAMES)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from uuid import uuid4
 
-import boto3
 import typer
 from botocore.config import Config
 from filelock import FileLock, Timeout
@@ -100,7 +99,7 @@ def metrics(verdict: Verdict) -> dict[str, int]:
 
 def publish(system: Deployed, verdict: Verdict) -> None:
     """Publish a verdict as metrics of the stage."""
-    boto3.client("cloudwatch").put_metric_data(
+    system.session.client("cloudwatch").put_metric_data(
         Namespace=_settings(system).metrics_namespace,
         MetricData=[
             {
@@ -152,7 +151,7 @@ def _reconciliation(
     config = Config(max_pool_connections=connections, retries={"mode": "standard", "total_max_attempts": 10})
     return Reconciliation(
         tables=DynamoDBScoreTables(
-            boto3.client("dynamodb", config=config),
+            system.session.client("dynamodb", config=config),
             {table: system.table(table)["name"] for table in Table},
             segments,
             throttle,
@@ -160,7 +159,7 @@ def _reconciliation(
             expires_at,
         ),
         ledger=DynamoDBLedger(
-            aws.client("dynamodb", connections),
+            system.session.client("dynamodb", config=aws.config(connections)),
             ledger_table=settings.ledger_table,
             totals_table=settings.totals_table,
             expires_at=expires_at,
@@ -179,14 +178,14 @@ def _reconciliation(
 def _settings(system: Deployed) -> Settings:
     """Those of the function, whose ledger this writes as the function does."""
     name = system.function("AggregateScoresByUser")["name"]
-    configuration = boto3.client("lambda").get_function_configuration(FunctionName=name)
+    configuration = system.session.client("lambda").get_function_configuration(FunctionName=name)
     return Settings.parse(configuration["Environment"]["Variables"])
 
 
 def _stream_arn(system: Deployed) -> str:
     """Return the ARN of the present stream of GameScoreRecords: not Terraform's, which may be of one before it."""
     table = system.table(Table.RECORDS)
-    described = boto3.client("dynamodb").describe_table(TableName=table["name"])["Table"]
+    described = system.session.client("dynamodb").describe_table(TableName=table["name"])["Table"]
     return described.get("LatestStreamArn") or table["stream_arn"]
 
 

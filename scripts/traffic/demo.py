@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-import boto3
 import typer
 from rich.live import Live
 
@@ -68,4 +67,4 @@ def _play(system: Deployed, scores: Iterable[Write], rate: float) -> None:
 
 def _look(system: Deployed) -> Board:
     budget = Budget(_PAGES, _PAGES_A_SECOND)
-    return leaderboard(boto3.client("dynamodb"), system.table("GameScoresByUser")["name"], _TOP, budget)
+    return leaderboard(system.session.client("dynamodb"), system.table("GameScoresByUser")["name"], _TOP, budget)

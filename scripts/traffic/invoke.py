@@ -111,10 +111,11 @@ def find_report(log: str) -> Report | None:
     return None
 
 
-def invoke(function: str, event: bytes) -> Execution:
+def invoke(session: boto3.Session, function: str, event: bytes) -> Execution:
     """Invoke a function, by its name or an alias's ARN, and wait for its end."""
     # An invocation is not repeated behind the user's back, however long it takes.
-    client = boto3.client("lambda", config=Config(read_timeout=_LONGEST_SECONDS, retries={"total_max_attempts": 1}))
+    patient = Config(read_timeout=_LONGEST_SECONDS, retries={"total_max_attempts": 1})
+    client = session.client("lambda", config=patient)
     memory = client.get_function_configuration(FunctionName=function)["MemorySize"]
     started = time.monotonic()
     answer = client.invoke(FunctionName=function, Payload=event, LogType="Tail")
@@ -181,7 +182,8 @@ def main(
     payload = read_event(event)
     if changes_totals(function, payload):
         typer.echo(warning(stage), err=True)
-    execution = invoke(deployed(stage).function(function)["live_arn"], payload)
+    system = deployed(stage)
+    execution = invoke(system.session, system.function(function)["live_arn"], payload)
     typer.echo(json.dumps(asdict(execution), ensure_ascii=False) if as_json else describe(execution))
     if execution.error:
         raise typer.Exit(1)

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-import boto3
 import typer
 from botocore.exceptions import ClientError
 
@@ -97,7 +96,9 @@ class Lab:
     def _stream(self) -> Iterator[Check]:
         def active() -> str | None:
             name = self._system.outputs["stream"]["name"]
-            stream = boto3.client("kinesis").describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
+            stream = self._system.session.client("kinesis").describe_stream_summary(StreamName=name)[
+                "StreamDescriptionSummary"
+            ]
             return f"open shards: {stream['OpenShardCount']}" if stream["StreamStatus"] == "ACTIVE" else None
 
         yield Check("Task 1: Create an Amazon Kinesis Stream", "the stream Demo-Stream is active", active)
@@ -107,7 +108,7 @@ class Lab:
         yield Check(task, f"the function {_KINESIS}", lambda: self._active(_KINESIS))
         yield Check(task, "its trigger, Demo-Stream, is enabled", lambda: self._triggered(_KINESIS, "kinesis"))
         payload = f"Hello from {self._stored_user}"
-        boto3.client("kinesis").put_record(
+        self._system.session.client("kinesis").put_record(
             StreamName=self._system.outputs["stream"]["name"], PartitionKey="lab", Data=payload.encode()
         )
         yield Check(task, "it runs when data is sent to the stream", lambda: self._logged(payload), _SECONDS)
@@ -115,7 +116,7 @@ class Lab:
     def _test_of_the_stream_function(self) -> Iterator[Check]:
         task = "Task 3: Test your Function"
         event, function = read_event("stream"), self._system.function(_KINESIS)
-        test = functools.cache(lambda: invoke(function["live_arn"], event))
+        test = functools.cache(lambda: invoke(self._system.session, function["live_arn"], event))
         yield Check(task, "Execution result: succeeded", lambda: _succeeded(test()))
         yield Check(task, "Details: duration, resources, maximum memory used", lambda: _resources(test()))
         yield Check(
@@ -124,7 +125,7 @@ class Lab:
             lambda: _line(test(), "Decoded payload: Hello, this is a test 123."),
         )
         for _ in range(_INVOCATIONS - 1):
-            invoke(function["live_arn"], event)
+            invoke(self._system.session, function["live_arn"], event)
         for metric, statistic in _METRICS.items():
             look = functools.partial(self._measured, function["name"], metric, statistic)
             yield Check(task, f"the metric {metric} after four invocations", look, _METRIC_SECONDS)
@@ -154,23 +155,25 @@ class Lab:
         )
 
     def _active(self, function: str) -> str | None:
-        found = boto3.client("lambda").get_function_configuration(FunctionName=self._system.function(function)["name"])
+        found = self._system.session.client("lambda").get_function_configuration(
+            FunctionName=self._system.function(function)["name"]
+        )
         return found["Runtime"] if found.get("State") == "Active" else None
 
     def _triggered(self, function: str, service: str) -> str | None:
         uuid = self._system.function(function)["mapping_uuid"]
-        mapping = boto3.client("lambda").get_event_source_mapping(UUID=uuid)
+        mapping = self._system.session.client("lambda").get_event_source_mapping(UUID=uuid)
         source = mapping["EventSourceArn"]
         return source if mapping["State"] == "Enabled" and source.split(":")[2] == service else None
 
     def _logged(self, payload: str) -> str | None:
         groups = {_KINESIS: self._system.function(_KINESIS)["log_group"]}
         # The clocks of this machine and of AWS may differ.
-        found = lines(boto3.client("logs"), groups, self._started - timedelta(minutes=1))
+        found = lines(self._system.session.client("logs"), groups, self._started - timedelta(minutes=1))
         return next((f"Decoded payload: {payload}" for line in found if payload in line.message), None)
 
     def _measured(self, function: str, metric: str, statistic: Literal["Sum", "SampleCount"]) -> str | None:
-        points: Any = boto3.client("cloudwatch").get_metric_statistics(
+        points: Any = self._system.session.client("cloudwatch").get_metric_statistics(
             Namespace="AWS/Lambda",
             MetricName=metric,
             Dimensions=[{"Name": "FunctionName", "Value": function}],
@@ -183,14 +186,18 @@ class Lab:
         return f"{seen:.0f} of them" if seen >= _INVOCATIONS else None
 
     def _keyed(self, name: str, key: str) -> str | None:
-        table = boto3.client("dynamodb").describe_table(TableName=self._system.table(name)["name"])["Table"]
+        table = self._system.session.client("dynamodb").describe_table(TableName=self._system.table(name)["name"])[
+            "Table"
+        ]
         types = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
         (hash_key,) = (each["AttributeName"] for each in table["KeySchema"])
         return table["TableStatus"] if f"{hash_key} ({types[hash_key]})" == key else None
 
     def _streaming(self) -> str | None:
         name = self._system.table("GameScoreRecords")["name"]
-        stream = boto3.client("dynamodb").describe_table(TableName=name)["Table"].get("StreamSpecification")
+        stream = (
+            self._system.session.client("dynamodb").describe_table(TableName=name)["Table"].get("StreamSpecification")
+        )
         return stream["StreamViewType"] if stream and stream.get("StreamViewType") == "NEW_IMAGE" else None
 
     def _invoke_aggregate(self, event_name: str, sequence_number: str) -> Execution:
@@ -202,7 +209,8 @@ class Lab:
         else:
             body["NewImage"] = {**body["NewImage"], **key, "Username": {"S": self._tested_user}}
         record = {**self._score, "eventName": event_name, "dynamodb": body}
-        return invoke(self._system.function(_AGGREGATE)["live_arn"], json.dumps({"Records": [record]}).encode())
+        event, function = json.dumps({"Records": [record]}).encode(), self._system.function(_AGGREGATE)
+        return invoke(self._system.session, function["live_arn"], event)
 
     def _total(self, username: str) -> str | None:
         item = self._totals.get_item(Key={"Username": username}, ConsistentRead=True).get("Item")
@@ -210,11 +218,11 @@ class Lab:
 
     @property
     def _records(self) -> Any:
-        return boto3.resource("dynamodb").Table(self._system.table("GameScoreRecords")["name"])
+        return self._system.session.resource("dynamodb").Table(self._system.table("GameScoreRecords")["name"])
 
     @property
     def _totals(self) -> Any:
-        return boto3.resource("dynamodb").Table(self._system.table("GameScoresByUser")["name"])
+        return self._system.session.resource("dynamodb").Table(self._system.table("GameScoresByUser")["name"])
 
 
 def _succeeded(execution: Execution) -> str | None:

@@ -4,7 +4,6 @@ import json
 import random
 from collections.abc import Iterator
 
-import boto3
 import typer
 
 from scripts.deployment import deployed
@@ -31,8 +30,9 @@ def main(
     as_json: bool = typer.Option(False, "--json", help="print the summary as JSON"),
 ) -> None:
     """Put made-up events into Demo-Stream, whose function logs them."""
-    name = deployed(stage).outputs["stream"]["name"]
+    system = deployed(stage)
+    name = system.outputs["stream"]["name"]
     made_up = events(n, users=users, seed=random.randrange(2**32) if seed is None else seed)  # noqa: S311
     with Meter(n, name, as_json=as_json) as meter:
-        destination = stream(boto3.client("kinesis"), name)
+        destination = stream(system.session.client("kinesis"), name)
         send_all(made_up, destination, request_items=PUT_RECORDS, rate=rate, on_sent=meter.on_sent)

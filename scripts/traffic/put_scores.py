@@ -10,7 +10,6 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
-import boto3
 import typer
 
 from scripts.cli import UserError
@@ -100,10 +99,10 @@ def produce(
 ) -> None:
     """Send the writes to a deployed system, in order; see send_all. A stream takes no deletes."""
     if via is Via.STREAM:
-        destination = stream(boto3.client("kinesis"), system.outputs["stream"]["name"])
+        destination = stream(system.session.client("kinesis"), system.outputs["stream"]["name"])
         send_all(map(_event, scores), destination, request_items=PUT_RECORDS, rate=rate, on_sent=on_sent)
     else:
-        table = _table(boto3.client("dynamodb"), system.table("GameScoreRecords")["name"])
+        table = _table(system.session.client("dynamodb"), system.table("GameScoreRecords")["name"])
         send_all(scores, table, request_items=_BATCH_WRITE_ITEMS, rate=rate, on_sent=on_sent)
 
 

@@ -2,7 +2,6 @@
 
 import io
 import json
-import threading
 import time
 import zipfile
 from collections.abc import Callable
@@ -10,8 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
-
-import boto3
 
 from tests.simulation import behaviour
 from tests.simulation.cases import CASES, Behaviour, Case
@@ -37,20 +34,6 @@ def chosen(*, all_: bool = True) -> list[Case]:
 def _is_runnable(case: Case) -> bool:
     answers_json = not isinstance(case.function.answers, bytes)  # which is all that the Python runtime can answer
     return answers_json and not case.inject and not case.times and "MaximumRecordAgeInSeconds" not in case.settings
-
-
-def clients() -> Callable[[Any], Client]:
-    """Return what makes clients of the stage that this process is pointed at, one of each service, for any thread."""
-    session, lock = boto3.Session(), threading.Lock()
-    made: dict[str, Client] = {}
-
-    def client(service: Any) -> Client:
-        with lock:  # making clients is not thread-safe, using them is
-            if service not in made:
-                made[service] = session.client(service)
-            return made[service]
-
-    return client
 
 
 def package(files: dict[str, str]) -> bytes:

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from scripts.develop.acceptance import remove_probes
 from tests.acceptance.evidence import Evidence
-from tests.acceptance.probe import Probe, chosen, clients
+from tests.acceptance.probe import Probe, chosen
 from tests.integration.deployment import System
 from tests.simulation.cases import Case
 from tests.simulation.stream import texts
@@ -57,11 +57,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="module")
 def started(system: System, request: pytest.FixtureRequest) -> Iterator[Mapping[str, Future[Started]]]:
     """The cases, begun all at once; what they have made is removed in the end."""
-    client = clients()
 
     def start(number: int, case: Case) -> Started:
         # The bucket's name must be nobody else's.
-        probe = Probe(client, f"{system.prefix}probe-{number}-{uuid4().hex[:8]}", case.function)
+        probe = Probe(system.session.client, f"{system.prefix}probe-{number}-{uuid4().hex[:8]}", case.function)
         settings = dict(case.settings)
         if "DestinationConfig" in settings:
             settings["DestinationConfig"] = {"OnFailure": {"Destination": probe.bucket()}}
@@ -76,7 +75,7 @@ def started(system: System, request: pytest.FixtureRequest) -> Iterator[Mapping[
         with ThreadPoolExecutor(4) as threads:
             yield {case.name: threads.submit(start, number, case) for number, case in enumerate(cases)}
     finally:
-        remove_probes(f"{system.prefix}probe-")
+        remove_probes(system.session, f"{system.prefix}probe-")
 
 
 def test_the_stage_does_what_the_case_says(

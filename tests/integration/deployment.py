@@ -27,9 +27,10 @@ from tests.waiting import free_port
 def pointed_at(stage: Stage, **ambient: str) -> Iterator[None]:
     """Point this process at a stage for a while, and the commands that it starts, which resolve the stage again."""
     before = dict(os.environ)
+    pointed = stage.process_environment({**before, **ambient})
     try:
-        os.environ.update(ambient)
-        stage.activate()
+        os.environ.clear()
+        os.environ.update(pointed)
         yield
     finally:
         os.environ.clear()
@@ -148,6 +149,11 @@ class System:
     outputs: Mapping[str, Any]
 
     @property
+    def session(self) -> boto3.Session:
+        """The session of its stage."""
+        return self.stage.session
+
+    @property
     def prefix(self) -> str:
         """What its names begin with."""
         return prefix_of(self.stage)
@@ -209,7 +215,7 @@ def deployed_system(stage: Stage, folder: Path, *, in_own_account: bool) -> Iter
         finally:
             if deployment is not None:
                 deployment.destroy()
-        remains = left("" if in_own_account else prefix_of(made))
+        remains = left(made.session, "" if in_own_account else prefix_of(made))
         assert not remains, remains
 
 

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,13 @@ class StageWithAKey(Stage):
     """The local stage, with a key of its own in its settings."""
 
     kms_key_arn: str = ""
+    role: boto3.Session | None = field(default=None, compare=False)
+    """Whose rights its session has; None for the account's administrator."""
+
+    @property
+    def session(self) -> boto3.Session:
+        """The role's session, or else the stage's own."""
+        return self.role or super().session
 
     @property
     def variables(self) -> dict[str, Any]:
@@ -69,6 +76,10 @@ class Account:
     """IAM, as the account's administrator asks it."""
     second_region: Callable[[], Any]
     """Returns the outputs of a bootstrap in a second region, once it has ended."""
+
+    def stage_as(self, role: boto3.Session) -> StageWithAKey:
+        """The stage, reached with the rights of a role."""
+        return replace(self.stage, role=role)
 
     @property
     def number(self) -> str:
@@ -180,7 +191,6 @@ from scripts.stage import Stage
 
 name, endpoint, folder, repository = sys.argv[1:]
 stage = Stage(name, "eu-central-1", endpoint, Path(folder))
-stage.activate()
 outputs = bootstrap(stage, stage.account(), "other-", Trust(repository))
 (stage.folder / "outputs.json").write_text(json.dumps(outputs))
 """
@@ -224,7 +234,7 @@ def reconciler(account: Account) -> boto3.Session:
 
 @contextlib.contextmanager
 def at_work(session: boto3.Session) -> Iterator[None]:
-    """This process, and what it starts, with these credentials and no others."""
+    """What this process starts, with these credentials and no others."""
     credentials = session.get_credentials()
     assert credentials is not None
     before = dict(os.environ)
@@ -234,12 +244,10 @@ def at_work(session: boto3.Session) -> Iterator[None]:
             "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
             "AWS_SESSION_TOKEN": str(credentials.token),
         }
-        boto3.setup_default_session()
         yield
     finally:
         os.environ.clear()
         os.environ.update(before)
-        boto3.setup_default_session()
 
 
 @contextlib.contextmanager
@@ -371,27 +379,28 @@ def test_the_deploy_role_takes_a_stage_over_changes_uses_and_destroys_it_and_the
 ) -> None:
     logs = {phase: tmp_path / f"{phase}.log" for phase in provider_calls.recorded()}
     with at_work(planner):
-        os.environ |= bootstrapped.variables(account.stage, account.number)
-        assert Deployment(account.stage, PREFIX, {}).plan(lock=False) != ""
+        stage = account.stage_as(planner)
+        os.environ |= bootstrapped.variables(stage, account.number)
+        assert Deployment(stage, PREFIX, {}).plan(lock=False) != ""
     with at_work(deployer):
-        os.environ |= bootstrapped.variables(account.stage, account.number)
-        deployment = Deployment(account.stage, PREFIX, {"alarms": {"emails": ["a@example.com"]}})
+        stage = account.stage_as(deployer)
+        os.environ |= bootstrapped.variables(stage, account.number)
+        deployment = Deployment(stage, PREFIX, {"alarms": {"emails": ["a@example.com"]}})
         try:
             with logged(logs["create"]):
                 deployment.apply()
             score = {"RecordID": 1, "Username": "ada", "Score": 42}
-            boto3.client("kinesis").put_record(
+            deployer.client("kinesis").put_record(
                 StreamName=f"{PREFIX}Demo-Stream", PartitionKey="1", Data=json.dumps(score).encode()
             )
-            totals, ada = boto3.resource("dynamodb").Table(f"{PREFIX}GameScoresByUser"), {"Username": "ada"}
+            totals, ada = deployer.resource("dynamodb").Table(f"{PREFIX}GameScoresByUser"), {"Username": "ada"}
             eventually(lambda: totals.get_item(Key=ada).get("Item", {}).get("Score") == 42, "the total of ada", 60)
             with at_work(planner), logged(logs["read"]):
                 assert deployment.plan(lock=False) == ""
-            system = Deployed(account.stage, account.number, deployment.outputs())
-            with at_work(reconciler):
-                findings: list[Any] = []
-                reconcile(system, findings.append)
-                assert findings == []
+            system = Deployed(account.stage_as(reconciler), account.number, deployment.outputs())
+            findings: list[Any] = []
+            reconcile(system, findings.append)
+            assert findings == []
             with logged(logs["update"]):
                 deployment.apply(kms_key_arn=account.stage.kms_key_arn, **CHANGED)
                 exceeding = grants_beyond_the_boundary(account)
@@ -605,8 +614,8 @@ def test_a_stages_boundary_and_alarms_key_are_found_by_its_name(account: Account
 def test_who_may_not_ask_whether_a_stage_is_bootstrapped_is_told_which_right_is_missing(
     account: Account, reconciler: boto3.Session
 ) -> None:
-    with at_work(reconciler), pytest.raises(UserError, match=r"Allow iam:GetPolicy"):
-        bootstrapped.variables(account.stage, account.number)
+    with pytest.raises(UserError, match=r"Allow iam:GetPolicy"):
+        bootstrapped.variables(account.stage_as(reconciler), account.number)
 
 
 def test_a_role_for_a_stage_without_a_prefix_is_refused(account: Account) -> None:

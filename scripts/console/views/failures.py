@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-import boto3
 from flask import Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 
@@ -29,15 +28,15 @@ def register(app: Flask, context: Context) -> None:
 
     @app.get("/api/failures")
     def failures() -> ResponseReturnValue:
-        asked = request.args
+        asked, system = request.args, context.system()
         wanted = Wanted(asked.get("function"), asked.get("reason", ""), asked.get("text", ""))
-        bucket = context.system().outputs["failure_bucket"]
-        return jsonify(index.look(context.client("s3"), bucket, wanted, whole("from", 0), _PAGE))
+        s3, bucket = system.session.client("s3"), system.outputs["failure_bucket"]
+        return jsonify(index.look(s3, bucket, wanted, whole("from", 0), _PAGE))
 
     @app.get("/api/failures/document")
     def failure_document() -> ResponseReturnValue:
-        key = request.args.get("key", "")
-        found = document(context.client("s3"), context.system().outputs["failure_bucket"], key)
+        system, key = context.system(), request.args.get("key", "")
+        found = document(system.session.client("s3"), system.outputs["failure_bucket"], key)
         if found is None:
             raise RefusedError(409, "conflict", "The failure is gone: it was redriven, or has expired")
         return jsonify(found)
@@ -72,7 +71,7 @@ def _keys(value: Any) -> list[str] | None:
 
 def redrive(system: Deployed, keys: Sequence[str] | None, tell: Tell) -> dict[str, Any]:
     """Redrive the failures with these keys, or all; return how many there were of each outcome, and the outcomes."""
-    bucket = FailureBucket(boto3.client("s3"), system.outputs["failure_bucket"])
+    bucket = FailureBucket(system.session.client("s3"), system.outputs["failure_bucket"])
     gone: list[str] = []
     chosen = bucket.failures() if keys is None else _read(bucket, keys, gone)
     counts: dict[str, int] = {}

@@ -52,11 +52,12 @@ def register(app: Flask, context: Context) -> None:
     def test_function(name: str) -> ResponseReturnValue:
         payload = text(body(), "event").encode()
         check_event(payload, "The event")
-        live = context.system().function(name)["live_arn"]
+        system = context.system()
+        live = system.function(name)["live_arn"]
         if not testing.acquire(blocking=False):
             raise RefusedError(429, "busy", f"{_INVOCATIONS} tests are running. Wait for one to end")
         try:
-            execution = invoke(live, payload)
+            execution = invoke(system.session, live, payload)
         finally:
             testing.release()
         return jsonify(as_answer(payload, execution))
@@ -95,7 +96,7 @@ def register(app: Flask, context: Context) -> None:
         system = context.system()
         group = system.function(name)["log_group"]
         is_aws = system.stage.endpoint is None
-        found, complete = newest(context.client("logs"), group, start, now, wanted, _LOG_LINES, is_aws=is_aws)
+        found, complete = newest(system.session.client("logs"), group, start, now, wanted, _LOG_LINES, is_aws=is_aws)
         return jsonify(lines=[asdict(line) for line in found], complete=complete)
 
 

@@ -24,11 +24,13 @@ def register(app: Flask, context: Context) -> None:
             raise InvalidError(f"A partition key has 1 to {_EVENT_KEY} characters")
         if not 1 <= len(data) <= _EVENT_BYTES:
             raise InvalidError("A record carries 1 byte to 1 MB")
-        destination = stream(context.client("kinesis"), context.system().outputs["stream"]["name"])
+        system = context.system()
+        destination = stream(system.session.client("kinesis"), system.outputs["stream"]["name"])
         send_all([Event(key, data)], destination, request_items=1)
         return jsonify(), 201
 
     @app.get("/api/stream")
     def read_stream() -> ResponseReturnValue:
-        name = context.system().outputs["stream"]["name"]
-        return jsonify(recent.look(context.client("kinesis"), name, whole("after", 0)))
+        system = context.system()
+        name = system.outputs["stream"]["name"]
+        return jsonify(recent.look(system.session.client("kinesis"), name, whole("after", 0)))

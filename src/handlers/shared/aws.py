@@ -118,14 +118,9 @@ def _endpoints(partition: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def client(service: str, connections: int) -> Any:
-    """Make a botocore client. boto3 would add a third to a cold start and nothing that is used here.
-
-    AWS chooses the botocore of the Lambda runtime, so the lean client is tried before it is used. When botocore's data
-    is not what `_LeanLoader` expects, the client is botocore's own, and a WARN line says so.
-    Raises what botocore raises where it cannot make a client either, as without a region.
-    """
-    config = Config(
+def config(connections: int) -> Config:
+    """Return the settings of a client whose calls are repeated by `retrying` alone."""
+    return Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
         max_pool_connections=connections,
@@ -134,10 +129,20 @@ def client(service: str, connections: int) -> Any:
         # Half the time of a transaction of 100 items; what we send is typed and tested.
         parameter_validation=False,
     )
+
+
+def client(service: str, connections: int) -> Any:
+    """Make a botocore client with `config`. boto3 would add a third to a cold start and nothing that is used here.
+
+    AWS chooses the botocore of the Lambda runtime, so the lean client is tried before it is used. When botocore's data
+    is not what `_LeanLoader` expects, the client is botocore's own, and a WARN line says so.
+    Raises what botocore raises where it cannot make a client either, as without a region.
+    """
+    settings = config(connections)
     try:
-        return _lean_client(service, config)
+        return _lean_client(service, settings)
     except Exception as error:  # noqa: BLE001 - nobody knows what an untried botocore raises; its own client decides
-        plain = botocore.session.Session().create_client(service, config=config)
+        plain = botocore.session.Session().create_client(service, config=settings)
         # Lambda logs stderr as it logs stdout; a command's stdout may be JSON.
         log = BatchLog(request_id=None, stream=sys.stderr)
         log.warning(

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import boto3
 import pytest
 from flask import Flask
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from werkzeug.serving import make_server
 
 from scripts.console.app import create_app
-from scripts.console.connection import Connection, SharedSession
+from scripts.console.connection import Connection
 from scripts.console.session import Session
 from scripts.deployment import Deployed
 from scripts.stage import Stage
@@ -151,20 +150,10 @@ def console_app(connection: Connection, port: int, session: Session, *, writes: 
 
 
 @contextmanager
-def shared_session() -> Iterator[None]:
-    """The default session that threads of a console share."""
-    before, boto3.DEFAULT_SESSION = boto3.DEFAULT_SESSION, SharedSession()
-    try:
-        yield
-    finally:
-        boto3.DEFAULT_SESSION = before
-
-
-@contextmanager
 def console_of(connection: Connection, *, writes: bool) -> Iterator[str]:
     """A console of anything, in this process; gives its link."""
     session = Session()
-    with shared_session(), served(lambda port: console_app(connection, port, session, writes=writes)) as url:
+    with served(lambda port: console_app(connection, port, session, writes=writes)) as url:
         yield f"{url}{CODE}{session.code}"
 
 

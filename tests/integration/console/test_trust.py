@@ -21,7 +21,6 @@ from tests.integration.console.conftest import (
     console_app,
     console_of,
     served,
-    shared_session,
 )
 from tests.integration.deployment import System
 from tests.waiting import eventually, free_port
@@ -206,7 +205,7 @@ def test_whoever_takes_the_port_learns_nothing_and_is_not_believed(system: Syste
     port = free_port()
     session = Session()
     connection = connection_of(system, "local")
-    with shared_session(), served(lambda _: console_app(connection, port, session, writes=True), port) as url:
+    with served(lambda _: console_app(connection, port, session, writes=True), port) as url:
         page = visit(f"{url}{CODE}{session.code}")
         expect(page.locator("#verdict")).not_to_have_text("Looking ...")
     expect(page.get_by_role("alert")).to_contain_text("The console is gone")
@@ -240,7 +239,7 @@ def test_a_service_worker_that_an_impostor_left_behind_is_gone_after_a_visit(sys
             "navigator.serviceWorker.register('/worker.js').then(() => navigator.serviceWorker.ready).then(() => 1)"
         )
     session = Session()
-    with shared_session(), served(lambda _: console_app(connection, port, session, writes=True), port) as url:
+    with served(lambda _: console_app(connection, port, session, writes=True), port) as url:
 
         def shows_the_console() -> bool:
             page.goto("about:blank")  # another fragment alone loads nothing

@@ -3,6 +3,7 @@
 import copy
 import importlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -104,6 +105,28 @@ def test_a_stage_that_is_all_there_is_found(stage: Stage) -> None:
     assert look().outputs == OUTPUTS
 
 
+def test_looking_at_a_stage_leaves_the_environment_and_the_default_session_alone(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(stage, OUTPUTS)
+    default = object()
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", default)
+    before = dict(os.environ)
+
+    look()
+
+    assert dict(os.environ) == before
+    assert boto3.DEFAULT_SESSION is default
+
+
+def test_what_is_deployed_is_reached_by_the_session_of_its_stage(stage: Stage) -> None:
+    save(stage, OUTPUTS)
+
+    kinesis = look().session.client("kinesis")
+
+    assert kinesis.meta.endpoint_url == f"https://kinesis.{REGION}.amazonaws.com"
+
+
 def test_the_outputs_that_are_looked_for_are_all_that_terraform_has() -> None:
     with (TERRAFORM / "outputs.tf").open() as file:
         declared = {name.strip('"') for output in hcl2.load(file)["output"] for name in output}
@@ -151,7 +174,7 @@ def test_a_stage_without_resources_is_not_deployed(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("module", commands())
-def test_every_command_says_that_a_stage_is_partly_deployed(
+def test_every_command_says_that_a_stage_is_partly_deployed_and_leaves_the_environment_alone(
     module: str, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save(stage, without(("functions",)))
@@ -160,7 +183,9 @@ def test_every_command_says_that_a_stage_is_partly_deployed(
     app.command()(importlib.import_module(module).main)
     needs = ["--event", "score"] if module.endswith(".invoke") else []
     needs += ["--function", "AggregateScoresByUser"] if module.endswith((".invoke", ".rollback")) else []
+    before = dict(os.environ)
 
     result = CliRunner().invoke(app, ["--stage", "dev", *needs])
 
     assert isinstance(result.exception, PartlyDeployedError), result.exception
+    assert dict(os.environ) == before

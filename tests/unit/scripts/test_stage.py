@@ -3,9 +3,13 @@
 import os
 import re
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.config import Config
 
 from scripts.cli import UserError
 from scripts.stage import STAGES, TERRAFORM, resolve, stages
@@ -23,6 +27,7 @@ def test_the_local_stage_needs_nothing_from_the_environment(tmp_path: Path) -> N
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_SESSION_TOKEN": None,
         "AWS_PROFILE": None,
+        "AWS_DEFAULT_PROFILE": None,
     }
 
 
@@ -46,14 +51,80 @@ def test_an_aws_stage_takes_region_and_credentials_from_the_environment(tmp_path
     assert stage.environment == {"AWS_REGION": "eu-central-1", "AWS_DEFAULT_REGION": "eu-central-1"}
 
 
-def test_an_activated_stage_replaces_what_points_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("AWS_PROFILE", "mine")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://elsewhere.example")
+def test_a_process_started_for_a_stage_is_pointed_there_and_this_one_is_not(tmp_path: Path) -> None:
+    before = dict(os.environ)
+    ambient = {"PATH": "/bin", "AWS_PROFILE": "mine", "AWS_DEFAULT_PROFILE": "mine", "AWS_REGION": "eu-west-1"}
 
-    resolve("local", {"LOCAL_DIR": str(tmp_path)}).activate()
+    local = resolve("local", {"LOCAL_DIR": str(tmp_path), "LOCAL_PORT": "4700"})
+    of_local = local.process_environment(ambient)
+    of_dev = resolve("dev", {"AWS_REGION": "eu-central-1"}).process_environment({"AWS_PROFILE": "mine"})
 
-    assert "AWS_PROFILE" not in os.environ
-    assert os.environ["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
+    assert of_local == {
+        "PATH": "/bin",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:4700",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
+    assert of_dev == {"AWS_PROFILE": "mine", "AWS_REGION": "eu-central-1", "AWS_DEFAULT_REGION": "eu-central-1"}
+    assert dict(os.environ) == before
+
+
+def test_each_of_two_stages_in_one_process_is_reached_by_its_own_session(tmp_path: Path) -> None:
+    local = resolve("local", {"LOCAL_DIR": str(tmp_path), "LOCAL_PORT": "4600"}).session
+    dev = resolve("dev", {"AWS_REGION": "eu-central-1"}).session
+
+    def reached(session: Any) -> list[str]:
+        clients = session.client("kinesis"), session.resource("dynamodb").meta.client
+        return [client.meta.endpoint_url for client in clients]
+
+    assert reached(local) == ["http://127.0.0.1:4600"] * 2
+    assert reached(dev) == [f"https://{each}.eu-central-1.amazonaws.com" for each in ("kinesis", "dynamodb")]
+    assert reached(local) == ["http://127.0.0.1:4600"] * 2, "the session of dev has changed that of local"
+
+
+def test_a_session_of_the_local_stage_takes_nothing_from_the_users_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config").write_text("[default]\nregion = eu-west-1\nendpoint_url = https://elsewhere.example\n")
+    for name, value in {
+        "AWS_CONFIG_FILE": str(tmp_path / "config"),
+        "AWS_PROFILE": "none-of-this-name",
+        "AWS_DEFAULT_PROFILE": "none-of-this-name",
+        "AWS_SESSION_TOKEN": "of-the-user",
+        "AWS_ENDPOINT_URL_S3": "https://elsewhere.example",
+        "AWS_REGION": "eu-west-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    session = resolve("local", {"LOCAL_DIR": str(tmp_path), "LOCAL_PORT": "4600"}).session
+
+    s3, credentials = session.client("s3"), session.get_credentials()
+    assert (s3.meta.endpoint_url, s3.meta.region_name) == ("http://127.0.0.1:4600", "us-east-1")
+    assert credentials is not None
+    assert (credentials.access_key, credentials.secret_key, credentials.token) == ("test", "test", None)
+
+
+def test_threads_that_ask_a_session_for_the_same_client_share_one(tmp_path: Path) -> None:
+    session = resolve("local", {"LOCAL_DIR": str(tmp_path)}).session
+    patient = Config(read_timeout=900)
+
+    with ThreadPoolExecutor(8) as pool:
+        clients = list(pool.map(lambda _: session.client("lambda"), range(32)))
+
+    assert len(set(map(id, clients))) == 1
+    assert session.client("lambda", config=patient) is session.client("lambda", config=Config(read_timeout=900))
+    assert session.client("lambda", config=patient) is not clients[0]
+    assert vars(session.client("lambda", config=patient).meta.config)["read_timeout"] == 900
+
+
+def test_a_session_has_the_defaults_that_its_stage_was_given_for_clients(tmp_path: Path) -> None:
+    hasty = replace(resolve("local", {"LOCAL_DIR": str(tmp_path)}), client_config=Config(read_timeout=8))
+
+    settings = vars(hasty.session.client("s3", config=Config(connect_timeout=2)).meta.config)
+
+    assert (settings["read_timeout"], settings["connect_timeout"]) == (8, 2)
 
 
 @pytest.mark.parametrize(

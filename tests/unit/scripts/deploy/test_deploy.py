@@ -56,10 +56,13 @@ def prod() -> Stage:
 
 
 @pytest.fixture
-def account_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
-    client = boto3.client("lambda")
-    monkeypatch.setattr(boto3, "client", lambda _: client)
-    with Stubber(client) as stub:
+def stage() -> Stage:
+    return prod()
+
+
+@pytest.fixture
+def account_settings(stage: Stage) -> Iterator[Stubber]:
+    with Stubber(stage.session.client("lambda")) as stub:
         yield stub
 
 
@@ -178,12 +181,14 @@ def test_a_setting_that_no_variable_has_is_refused_rather_than_ignored(
         terraform.plan()
 
 
-def test_a_deploy_that_would_reserve_more_than_the_account_has_is_refused(account_settings: Stubber) -> None:
+def test_a_deploy_that_would_reserve_more_than_the_account_has_is_refused(
+    stage: Stage, account_settings: Stubber
+) -> None:
     limits = {"ConcurrentExecutions": 10, "UnreservedConcurrentExecutions": 10}
     account_settings.add_response("get_account_settings", {"AccountLimit": limits})
 
     with pytest.raises(UserError) as refusal:
-        refuse_concurrency(prod(), [reserving(None, 20, "create"), reserving(-1, 20, "update")])
+        refuse_concurrency(stage, [reserving(None, 20, "create"), reserving(-1, 20, "update")])
 
     assert "reserves 40 more executions for functions, of 10 that are unreserved" in str(refusal.value)
     assert "raised to 140 or more" in str(refusal.value)
@@ -192,12 +197,12 @@ def test_a_deploy_that_would_reserve_more_than_the_account_has_is_refused(accoun
 
 @pytest.mark.parametrize(("before", "after", "actions"), [(20, 40, ["update"]), (None, 20, ["create"])])
 def test_a_deploy_may_reserve_what_leaves_100_unreserved(
-    before: int | None, after: int, actions: list[str], account_settings: Stubber
+    before: int | None, after: int, actions: list[str], stage: Stage, account_settings: Stubber
 ) -> None:
     limits = {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 120}
     account_settings.add_response("get_account_settings", {"AccountLimit": limits})
 
-    refuse_concurrency(prod(), [reserving(before, after, *actions)])
+    refuse_concurrency(stage, [reserving(before, after, *actions)])
 
     account_settings.assert_no_pending_responses()
 
@@ -213,17 +218,17 @@ def test_a_deploy_may_reserve_what_leaves_100_unreserved(
     ],
 )
 def test_the_account_is_not_asked_where_nothing_more_is_reserved(
-    changes: list[Change], account_settings: Stubber
+    changes: list[Change], stage: Stage, account_settings: Stubber
 ) -> None:
-    refuse_concurrency(prod(), changes)
+    refuse_concurrency(stage, changes)
 
 
 def test_a_limit_that_may_not_be_read_is_said_to_be_unknown(
-    account_settings: Stubber, capsys: pytest.CaptureFixture[str]
+    stage: Stage, account_settings: Stubber, capsys: pytest.CaptureFixture[str]
 ) -> None:
     account_settings.add_client_error("get_account_settings", "AccessDeniedException", "not authorized", 403)
 
-    refuse_concurrency(prod(), [reserving(None, 20, "create")])
+    refuse_concurrency(stage, [reserving(None, 20, "create")])
 
     assert "Not known whether this account can reserve 20 more executions" in capsys.readouterr().err
 
@@ -323,13 +328,14 @@ def test_a_bucket_is_full_also_when_only_old_versions_are_left_in_it() -> None:
     s3.delete_object(Bucket="versions", Key="parked/1")
 
     found = full_buckets(
+        s3,
         [
             change("module.a.aws_s3_bucket.this", "delete", bucket="empty", force_destroy=False),
             change("module.b.aws_s3_bucket.this", "delete", bucket="failures", force_destroy=False),
             change("module.c.aws_s3_bucket.this", "delete", bucket="versions", force_destroy=False),
             change("module.d.aws_s3_bucket.this", "delete", bucket="unprotected", force_destroy=True),
             change("module.e.aws_s3_bucket.this", "update", bucket="failures", force_destroy=False),
-        ]
+        ],
     )
 
     assert found == ["failures", "versions"]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -22,11 +23,27 @@ OUTPUTS = {
 }
 
 
+class Session(boto3.Session):
+    """A session of moto's AWS, in which ProcessKinesisRecords stores scores or does not."""
+
+    def __init__(self, *, ingests: bool) -> None:
+        super().__init__()
+        self._ingests = ingests
+
+    def client(self, *arguments: Any, **options: Any) -> Any:
+        if arguments[0] != "lambda":
+            return super().client(*arguments, **options)
+        variables = {"RECORDS_TABLE": "GameScoreRecords"} if self._ingests else {}
+        configuration = {"Environment": {"Variables": variables}}
+        return SimpleNamespace(get_function_configuration=lambda **_: configuration)
+
+
 class Stage:
     """A stage whose two functions run when they are let: while a smoke test waits."""
 
     def __init__(self, *, ingests: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-        tables: Any = boto3.resource("dynamodb")
+        session = Session(ingests=ingests)
+        tables: Any = session.resource("dynamodb")
         for name, key, type_ in (("GameScoreRecords", "RecordID", "N"), ("GameScoresByUser", "Username", "S")):
             tables.create_table(
                 TableName=name,
@@ -35,26 +52,18 @@ class Stage:
                 BillingMode="PAY_PER_REQUEST",
             )
         self.records, self.totals = tables.Table("GameScoreRecords"), tables.Table("GameScoresByUser")
-        self._kinesis = boto3.client("kinesis")
+        self._kinesis = session.client("kinesis")
         self._kinesis.create_stream(StreamName="Demo-Stream", ShardCount=1)
         self._read = 0
         self._now = 0.0
         self.stores = self.counts = True
         self.ingests = ingests
         self.on_run: Callable[[], Any] = lambda: None
-        stage: Any = type("LocalStage", (), {"name": "local"})
+        stage: Any = SimpleNamespace(name="local", session=session)
         self.system = Deployed(stage, "1", OUTPUTS)
-        monkeypatch.setattr("scripts.deploy.smoke.boto3.client", self._client)
         monkeypatch.setattr("scripts.deploy.smoke.time.sleep", self._sleep)
         monkeypatch.setattr("scripts.deploy.smoke.time.monotonic", lambda: self._now)
         monkeypatch.setattr("scripts.deploy.smoke._what_to_do", lambda _: "See why.")
-
-    def _client(self, service: str, boto: Callable[..., Any] = boto3.client) -> Any:
-        if service != "lambda":
-            return boto(service)
-        variables = {"RECORDS_TABLE": "GameScoreRecords"} if self.ingests else {}
-        configuration = {"Environment": {"Variables": variables}}
-        return type("Lambda", (), {"get_function_configuration": lambda *_, **__: configuration})()
 
     def _sleep(self, seconds: float) -> None:
         self._now += seconds
@@ -85,10 +94,6 @@ class Stage:
 
 @pytest.fixture(params=[True, False], ids=["through the stream", "into the table"])
 def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    for name in "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY":
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():
         yield Stage(ingests=request.param, monkeypatch=monkeypatch)
 

@@ -20,9 +20,7 @@ def stage_in(region: str) -> Stage:
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
 @mock_aws
-def test_the_bucket_is_made_once_versioned_encrypted_and_closed(region: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", region)
-
+def test_the_bucket_is_made_once_versioned_encrypted_and_closed(region: str) -> None:
     made = state_bucket.ensure(stage_in(region), ACCOUNT)
     again = state_bucket.ensure(stage_in(region), ACCOUNT)
 
@@ -45,11 +43,10 @@ def test_a_bucket_that_was_left_open_is_brought_into_order() -> None:
     assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
 
 
-def test_a_bucket_of_another_account_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    s3 = boto3.client("s3")
-    monkeypatch.setattr(boto3, "client", lambda _: s3)
+def test_a_bucket_of_another_account_is_not_used() -> None:
+    stage = stage_in("us-east-1")
 
-    with Stubber(s3) as stub:
+    with Stubber(stage.session.client("s3")) as stub:
         stub.add_client_error("head_bucket", "403", "Forbidden", 403)
         with pytest.raises(UserError, match="STATE_BUCKET="):
-            state_bucket.ensure(stage_in("us-east-1"), ACCOUNT)
+            state_bucket.ensure(stage, ACCOUNT)

@@ -1,4 +1,4 @@
-"""A command that was killed: what it leaves at work, and what the next command waits for."""
+"""How Terraform is started, and a command that was killed: what it leaves at work, what the next one waits for."""
 
 import os
 import signal
@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import boto3
 import psutil
 import pytest
 from moto import mock_aws
 
 from scripts.deploy.terraform import Terraform
-from scripts.stage import ROOT, resolve
+from scripts.stage import ROOT, Stage
 from tests.waiting import eventually
 
 BUCKET = "state"
@@ -29,15 +28,40 @@ if [ ! -e "$PROVIDER" ]; then
 fi
 """
 COMMAND = f"""
-import os
+import sys
+from pathlib import Path
 from moto import mock_aws
 from scripts.deploy.terraform import Terraform
-from scripts.stage import resolve
+from scripts.stage import Stage
+stage = Stage("local", "us-east-1", None, Path(sys.argv[1]))  # without an endpoint, which moto would not answer for
 with mock_aws():
-    import boto3
-    boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="{BUCKET}")
-    Terraform(resolve("local", os.environ), "{BUCKET}").init()
+    stage.session.client("s3").create_bucket(Bucket="{BUCKET}")
+    Terraform(stage, "{BUCKET}").init()
 """
+
+
+def test_terraform_is_told_its_stage_by_its_own_environment_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "terraform").write_text('#!/bin/sh\nenv > "$SEEN"\n')
+    (tmp_path / "terraform").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("SEEN", str(tmp_path / "seen"))
+    monkeypatch.setenv("AWS_PROFILE", "of-the-user")
+    before = dict(os.environ)
+    stage = Stage("local", "eu-central-1", "http://127.0.0.1:4700", tmp_path / "local")
+
+    Terraform(stage, BUCKET, variables={"TF_VAR_permissions_boundary": "boundary"}).init(read_only=True)
+
+    seen = dict(line.split("=", 1) for line in (tmp_path / "seen").read_text().splitlines() if "=" in line)
+    for name, value in {
+        "AWS_REGION": "eu-central-1",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:4700",
+        "AWS_PROFILE": None,
+        "TF_VAR_permissions_boundary": "boundary",
+    }.items():
+        assert seen.get(name) == value, name
+    assert dict(os.environ) == before
 
 
 @pytest.fixture
@@ -49,24 +73,25 @@ def provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name, value in {
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
         "PROVIDER": str(file),
-        "LOCAL_DIR": str(tmp_path / "local"),
         "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
-        "AWS_DEFAULT_REGION": "us-east-1",
     }.items():
         monkeypatch.setenv(name, value)
     yield file
     psutil.Process(int(file.read_text())).kill()
 
 
-def test_the_next_command_waits_for_a_killed_ones_terraform_and_not_for_its_provider(provider: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", COMMAND]) as killed:
+def test_the_next_command_waits_for_a_killed_ones_terraform_and_not_for_its_provider(
+    provider: Path, tmp_path: Path
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", COMMAND, str(tmp_path / "local")]) as killed:
         eventually(provider.exists, "Terraform at work")
         killed.send_signal(signal.SIGKILL)
     started = time.monotonic()
 
     with mock_aws():
-        boto3.client("s3").create_bucket(Bucket=BUCKET)
-        with closing(Terraform(resolve("local", os.environ), BUCKET)) as terraform:
+        stage = Stage("local", "us-east-1", None, tmp_path / "local")
+        stage.session.client("s3").create_bucket(Bucket=BUCKET)
+        with closing(Terraform(stage, BUCKET)) as terraform:
             terraform.init()
 
     assert TERRAFORM_SECONDS / 2 < time.monotonic() - started < 30

@@ -32,9 +32,10 @@ def stage(name: str, tmp_path: Path, **changes: Any) -> Stage:
 
 
 @pytest.fixture
-def aws() -> Iterator[None]:
+def session() -> Iterator[boto3.Session]:
+    """A session of an AWS account that is moto's."""
     with mock_aws():
-        yield
+        yield boto3.Session()
 
 
 def test_a_trial_has_a_name_a_prefix_and_a_state_of_its_own_and_the_settings_of_its_stage(tmp_path: Path) -> None:
@@ -83,7 +84,6 @@ def test_a_run_says_first_where_it_works_and_what_that_makes_and_costs(tmp_path:
 
 def test_without_an_answer_nothing_is_started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LOCAL_DIR", str(tmp_path))
-    monkeypatch.setattr(Stage, "activate", lambda _: None)
 
     with pytest.raises(UserError, match=r"Nothing was changed\. To go on unasked: CONFIRM=local"):
         acceptance.main("local", confirm="yes")
@@ -91,15 +91,14 @@ def test_without_an_answer_nothing_is_started(monkeypatch: pytest.MonkeyPatch, t
     assert not (tmp_path / "acceptance" / "local" / "cloud").exists()
 
 
-@pytest.mark.usefixtures("aws")
-def test_what_is_left_is_found_by_its_prefix_and_the_stage_beside_it_is_not() -> None:
+def test_what_is_left_is_found_by_its_prefix_and_the_stage_beside_it_is_not(session: boto3.Session) -> None:
     for prefix in ("dev-", "dev-test-", "other-dev-test-"):
-        boto3.client("kinesis").create_stream(StreamName=f"{prefix}Demo-Stream", ShardCount=1)
-        boto3.client("logs").create_log_group(logGroupName=f"/aws/lambda/{prefix}ProcessKinesisRecords")
-        boto3.client("s3").create_bucket(Bucket=f"{prefix}game-score-failures")
-        boto3.client("kms").create_key(Tags=[{"TagKey": "Acceptance", "TagValue": prefix}])
+        session.client("kinesis").create_stream(StreamName=f"{prefix}Demo-Stream", ShardCount=1)
+        session.client("logs").create_log_group(logGroupName=f"/aws/lambda/{prefix}ProcessKinesisRecords")
+        session.client("s3").create_bucket(Bucket=f"{prefix}game-score-failures")
+        session.client("kms").create_key(Tags=[{"TagKey": "Acceptance", "TagValue": prefix}])
 
-    *named, key = left("dev-test-")
+    *named, key = left(session, "dev-test-")
 
     assert named == [
         "dev-test-Demo-Stream",
@@ -107,30 +106,28 @@ def test_what_is_left_is_found_by_its_prefix_and_the_stage_beside_it_is_not() ->
         "dev-test-game-score-failures",
     ]
     assert key.startswith("arn:aws:kms:")
-    boto3.client("kms").schedule_key_deletion(KeyId=key.rpartition("/")[2])
-    assert left("dev-test-") == named
+    session.client("kms").schedule_key_deletion(KeyId=key.rpartition("/")[2])
+    assert left(session, "dev-test-") == named
 
 
-@pytest.mark.usefixtures("aws")
-def test_what_the_tests_make_beside_terraform_is_removed_by_its_prefix_alone() -> None:
+def test_what_the_tests_make_beside_terraform_is_removed_by_its_prefix_alone(session: boto3.Session) -> None:
     for prefix in ("dev-test-", "dev-test-probe-"):
-        boto3.client("kinesis").create_stream(StreamName=f"{prefix}1", ShardCount=1)
-        boto3.client("sqs").create_queue(QueueName=f"{prefix}1")
-        boto3.client("s3").create_bucket(Bucket=f"{prefix}1")
-        boto3.client("s3").put_object(Bucket=f"{prefix}1", Key="discarded", Body=b"{}")
-        boto3.client("iam").create_role(RoleName=f"{prefix}1", AssumeRolePolicyDocument="{}")
-        boto3.client("iam").put_role_policy(RoleName=f"{prefix}1", PolicyName="Allow", PolicyDocument=POLICY)
+        session.client("kinesis").create_stream(StreamName=f"{prefix}1", ShardCount=1)
+        session.client("sqs").create_queue(QueueName=f"{prefix}1")
+        session.client("s3").create_bucket(Bucket=f"{prefix}1")
+        session.client("s3").put_object(Bucket=f"{prefix}1", Key="discarded", Body=b"{}")
+        session.client("iam").create_role(RoleName=f"{prefix}1", AssumeRolePolicyDocument="{}")
+        session.client("iam").put_role_policy(RoleName=f"{prefix}1", PolicyName="Allow", PolicyDocument=POLICY)
 
-    remove_probes("dev-test-probe-")
+    remove_probes(session, "dev-test-probe-")
 
-    assert left("dev-test-probe-") == []
-    assert len(left("dev-test-")) == 4
+    assert left(session, "dev-test-probe-") == []
+    assert len(left(session, "dev-test-")) == 4
 
 
-@pytest.mark.usefixtures("aws")
-def test_what_no_plan_takes_into_the_state_is_removed_by_its_name_and_tag() -> None:
+def test_what_no_plan_takes_into_the_state_is_removed_by_its_name_and_tag(session: boto3.Session) -> None:
     for prefix in ("dev-", "dev-test-"):
-        boto3.client("cloudwatch").put_metric_alarm(
+        session.client("cloudwatch").put_metric_alarm(
             AlarmName=f"{prefix}game-scores-drift",
             Namespace="GameScores",
             MetricName="Drift",
@@ -140,22 +137,21 @@ def test_what_no_plan_takes_into_the_state_is_removed_by_its_name_and_tag() -> N
             Statistic="Sum",
             Threshold=0,
         )
-        boto3.client("cloudwatch").put_dashboard(DashboardName=f"{prefix}game-scores", DashboardBody="{}")
-        boto3.client("sns").create_topic(Name=f"{prefix}game-scores")
-        boto3.client("kms").create_key(Tags=[{"TagKey": "Acceptance", "TagValue": prefix}])
-    assert len(left("dev-test-")) == 4
+        session.client("cloudwatch").put_dashboard(DashboardName=f"{prefix}game-scores", DashboardBody="{}")
+        session.client("sns").create_topic(Name=f"{prefix}game-scores")
+        session.client("kms").create_key(Tags=[{"TagKey": "Acceptance", "TagValue": prefix}])
+    assert len(left(session, "dev-test-")) == 4
 
-    acceptance._remove_monitoring("dev-test-")
+    acceptance._remove_monitoring(session, "dev-test-")
 
-    assert left("dev-test-") == []
-    assert len(left("dev-")) == 4
+    assert left(session, "dev-test-") == []
+    assert len(left(session, "dev-")) == 4
 
 
-@pytest.mark.usefixtures("aws")
 def test_the_run_of_somebody_else_is_left_alone_unless_it_is_taken_over(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    session: boto3.Session, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    boto3.client("s3").create_bucket(Bucket="state")
+    session.client("s3").create_bucket(Bucket="state")
     made = trial(stage("dev", tmp_path), tmp_path / "trial")
     Note(replace(made, folder=tmp_path / "another"), "state").write()
     ours = Note(made, "state")
@@ -171,11 +167,10 @@ def test_the_run_of_somebody_else_is_left_alone_unless_it_is_taken_over(
     assert ours.read() is None
 
 
-@pytest.mark.usefixtures("aws")
 def test_what_an_interrupted_run_of_ours_has_left_is_destroyed_without_a_question(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    session: boto3.Session, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    boto3.client("s3").create_bucket(Bucket="state")
+    session.client("s3").create_bucket(Bucket="state")
     made = trial(stage("dev", tmp_path), tmp_path / "trial")
     note = Note(made, "state")
     note.write()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -200,10 +201,13 @@ def test_what_cannot_be_read_is_listed_with_that_reason_and_left_alone(store: St
     assert store.names() == [KEY]
 
 
-class Stage:
+class System:
     """A deployed stage, as far as the commands ask it."""
 
     outputs: Mapping[str, Any] = {"failure_bucket": NAME}
+
+    def __init__(self, client: Callable[..., Any]) -> None:
+        self.session = SimpleNamespace(client=client)
 
     def function(self, name: str) -> Mapping[str, str]:
         return {"name": name}
@@ -214,7 +218,7 @@ def command(store: Store, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tupl
     """Runs a command on the bucket, with this function; its exit code, and what it printed."""
 
     def run(main: Callable[..., None], invoke: Callable[[Sequence[Record]], Answer], *options: str) -> tuple[int, str]:
-        monkeypatch.setattr(f"{main.__module__}.deployed", {"a stage": Stage()}.__getitem__)
+        monkeypatch.setattr(f"{main.__module__}.deployed", {"a stage": System(lambda _: store.client)}.__getitem__)
         monkeypatch.setattr("scripts.failures.redrive.targets", lambda _: {FUNCTION: Target(invoke, 10)})
         app = typer.Typer()
         app.command()(main)
@@ -526,9 +530,7 @@ def test_no_more_objects_than_fill_a_batch_are_held_at_once(store: Store) -> Non
     assert [len(group) for group in groups([replace(each, records=()) for each in failures], 2)] == [5]
 
 
-def test_a_function_is_invoked_by_its_alias_and_waited_for_as_long_as_it_may_take(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_function_is_invoked_by_its_alias_and_waited_for_as_long_as_it_may_take() -> None:
     class Client:
         def get_event_source_mapping(self, **parameters: str) -> dict[str, int]:
             return {"BatchSize": {"uuid-1": 7}[parameters["UUID"]]}
@@ -544,8 +546,7 @@ def test_a_function_is_invoked_by_its_alias_and_waited_for_as_long_as_it_may_tak
         configs.append(config)
         return Client()
 
-    monkeypatch.setattr("scripts.failures.redrive.boto3.client", client)
-    system: Any = Stage()
+    system: Any = System(client)
     system.outputs = {"functions": {"A": {"name": "physical", "live_arn": "arn:live", "mapping_uuid": "uuid-1"}}}
 
     ((name, target),) = find_targets(system).items()

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from random import Random
 from threading import Barrier
-from typing import Any, cast
+from typing import Any
 
 import boto3
 import pytest
@@ -935,8 +935,7 @@ def test_an_interrupt_ends_the_waits_of_the_throttle(tmp_path: Path, monkeypatch
     assert time.monotonic() - started < 60
 
 
-def test_all_segments_of_two_tables_are_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+def test_all_segments_of_two_tables_are_read_at_once(tmp_path: Path) -> None:
     settings = Settings(Table.TOTALS, Table.LEDGER, "arn", "failures", 1, 5, "GameScores")
     throttle = Throttle(1, time.monotonic, lambda _: None)
 
@@ -962,8 +961,6 @@ def test_two_reconciles_of_a_stage_do_not_run_at_once(tmp_path: Path) -> None:
 def test_tombstones_that_reconcile_writes_live_as_long_as_the_functions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     settings = Settings(Table.TOTALS, Table.LEDGER, "arn", "failures", 1, 5, "GameScores")
     monkeypatch.setattr(command, "_settings", lambda _: settings)
     started = time.time()
@@ -996,11 +993,9 @@ def test_tombstones_that_reconcile_writes_live_as_long_as_the_functions(
     assert all(45 * 86_400 - 1 <= each <= 45 * 86_400 + 600 for each in lifetimes)
 
 
-def test_versions_are_judged_by_the_stream_that_the_table_has_now(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_versions_are_judged_by_the_stream_that_the_table_has_now(tmp_path: Path) -> None:
     tables = {"GameScoreRecords": {"name": "GameScoreRecords", "stream_arn": "the one that Terraform knows"}}
-    system: Any = Deployed(cast(Any, None), "1", {"tables": tables})
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    system = Deployed(Stage("test", "us-east-1", None, tmp_path), "1", {"tables": tables})
     with mock_aws():
         made = boto3.client("dynamodb").create_table(
             TableName="GameScoreRecords",

@@ -4,9 +4,9 @@ import base64
 import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
 
 from handlers.aggregate_scores_by_user import change
@@ -42,9 +42,10 @@ class Lambda:
         return self._answer
 
 
-def answering(monkeypatch: pytest.MonkeyPatch, payload: str, log: str, **answer: Any) -> None:
+def answering(payload: str, log: str, **answer: Any) -> Any:
+    """A session with such a function."""
     fake = Lambda(Payload=io.BytesIO(payload.encode()), LogResult=base64.b64encode(log.encode()), **answer)
-    monkeypatch.setattr(boto3, "client", lambda *_, **__: fake)
+    return SimpleNamespace(client=lambda *_, **__: fake)
 
 
 @pytest.mark.parametrize("log", [TEXT_REPORT, JSON_REPORT])
@@ -56,10 +57,10 @@ def test_a_log_without_a_report_has_none() -> None:
     assert find_report("REPORT of the year\n") is None
 
 
-def test_a_success_is_told_with_all_that_the_console_shows(monkeypatch: pytest.MonkeyPatch) -> None:
-    answering(monkeypatch, '{"batchItemFailures": []}', f"hello\n{TEXT_REPORT}")
+def test_a_success_is_told_with_all_that_the_console_shows() -> None:
+    session = answering('{"batchItemFailures": []}', f"hello\n{TEXT_REPORT}")
 
-    told = describe(invoke("F", b"{}"))
+    told = describe(invoke(session, "F", b"{}"))
 
     assert told.startswith("Execution result: succeeded\n")
     for part in (
@@ -73,20 +74,20 @@ def test_a_success_is_told_with_all_that_the_console_shows(monkeypatch: pytest.M
         assert part in told
 
 
-def test_what_nobody_reports_is_said_to_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    answering(monkeypatch, "null", "hello")
+def test_what_nobody_reports_is_said_to_be_missing() -> None:
+    session = answering("null", "hello")
 
-    told = describe(invoke("F", b"{}"))
+    told = describe(invoke(session, "F", b"{}"))
 
     assert "there and back (no REPORT line came back)" in told
     assert "Billed duration: not reported" in told
     assert "Memory configured: 256 MB" in told
 
 
-def test_a_failure_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
-    answering(monkeypatch, '{"errorType": "ValueError"}', "", FunctionError="Unhandled")
+def test_a_failure_is_told_as_such() -> None:
+    session = answering('{"errorType": "ValueError"}', "", FunctionError="Unhandled")
 
-    assert describe(invoke("F", b"{}")).startswith('Execution result: failed (Unhandled)\n\n{\n  "errorType"')
+    assert describe(invoke(session, "F", b"{}")).startswith('Execution result: failed (Unhandled)\n\n{\n  "errorType"')
 
 
 def test_an_event_comes_by_name_from_a_file_or_from_standard_input(

@@ -4,7 +4,9 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -48,7 +50,7 @@ def system() -> Iterator[Deployed]:
             "stream": {"name": "Demo-Stream"},
             "tables": {"GameScoreRecords": {"name": "GameScoreRecords"}},
         }
-        yield Deployed(resolve("local", {}), "123456789012", outputs)
+        yield Deployed(resolve("dev", {"AWS_REGION": "us-east-1"}), "123456789012", outputs)
 
 
 def made_up(n: int, seed: int = 1) -> list[Write]:
@@ -167,9 +169,7 @@ def test_scores_straight_to_the_table_leave_what_the_last_write_of_each_record_s
 
 
 @pytest.mark.parametrize("write", [Write(7, None), Write(7, "jane", Decimal("0.10"))])
-def test_an_unprocessed_write_is_told_from_the_processed_ones(
-    write: Write, system: Deployed, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unprocessed_write_is_told_from_the_processed_ones(write: Write, system: Deployed) -> None:
     real = boto3.client("dynamodb")
     requests: list[int] = []
 
@@ -181,9 +181,9 @@ def test_an_unprocessed_write_is_told_from_the_processed_ones(
             real.batch_write_item(RequestItems={table: writes[len(left) :]})
             return {"UnprocessedItems": {table: left} if left else {}}
 
-    monkeypatch.setattr(boto3, "client", lambda _: Throttled())
+    stage: Any = SimpleNamespace(session=SimpleNamespace(client=lambda _: Throttled()))
 
-    produce(system, [write, Write(8, "joe", Decimal(1))], via=Via.TABLE)
+    produce(replace(system, stage=stage), [write, Write(8, "joe", Decimal(1))], via=Via.TABLE)
 
     assert requests == [2, 1]
 
