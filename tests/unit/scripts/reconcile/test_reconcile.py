@@ -425,7 +425,8 @@ def test_a_repair_sorts_behind_what_it_replaces_and_before_every_change_to_come(
 ) -> None:
     record = Change("1", f"{LABEL}#{ZEROS}", "ann", Decimal(2), True, 0, NOW)
 
-    assert Pair(record, True, None, entry, None).repair().version == version
+    repair = Pair(record, True, None, entry, None).repair()
+    assert (repair.version, repair.is_insert) == (version, entry is None)
     # A tombstone gives way to a score of its own version, and the ledger adds the sign (ledger.transaction).
     assert is_stale(record._replace(version=version), entry) is False
     assert (entry.version if entry else "") <= version < f"{LABEL}#{8:040}"
@@ -574,6 +575,7 @@ def test_a_sum_that_fits_no_number_is_said_to_and_is_not_sent() -> None:
     (found,) = world.reconcile(fix=True)
 
     assert (found.cause, found.repaired) == (Cause.TOO_LARGE, False)
+    assert world.lines.count("Totals in doubt: 1") == 1, "it is not measured any more"
     assert world.verdict.judgement is Judgement.WRONG
     assert world.ledger.totals["bob"] == (Decimal(10), 1)
 
