@@ -18,7 +18,7 @@ def test_a_number_that_dynamodb_holds_is_read_exactly(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "abc", "NaN", "Infinity", "-sNaN", "1_000", " 1", "1\n", "٣", "1e", "0x10", "1" * 401]
+    "text", ["", "abc", "1.2.3", "NaN", "Infinity", "-sNaN", "1_000", " 1", "1\n", "٣", "1e", "0x10", "1" * 401]
 )
 def test_what_only_python_takes_for_a_number_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"^is not a number$"):

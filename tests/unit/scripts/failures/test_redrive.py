@@ -565,7 +565,8 @@ def test_a_record_that_the_function_parks_again_is_failing_still(store: Store, r
         store.park(1, reason)
         return Answer(1)
 
-    assert verdicts(store.redrive(park_again)) == [(Verdict.FAILING, reason)]
+    (result,) = store.redrive(park_again)
+    assert (result.failure.key, result.verdict, result.reason) == (key, Verdict.FAILING, reason)
     assert store.names() == [key]
 
 
