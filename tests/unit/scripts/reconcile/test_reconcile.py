@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from random import Random
-from threading import Barrier
+from threading import Barrier, Event, Thread
 from typing import Any
 
 import boto3
@@ -778,6 +778,67 @@ def test_what_is_counted_while_the_ledger_is_read_is_not_doubted() -> None:
 
     assert world.reconcile() == []
     assert world.lines == ["Reading the tables", "records: 4, entries: 4, totals: 2"]
+
+
+def test_a_scan_that_fails_stops_the_others() -> None:
+    world = World()
+    for record_id in range(4, 200):
+        world.put(record_id, "ann", "1")
+    world.count()
+    scan, failed, records = world.tables.scan, Event(), list[Page]()
+
+    def fail_at_the_ledger(table: Table, segment: int, start: Item | None, /) -> Page:
+        if table is Table.LEDGER:
+            failed.set()
+            raise UserError("AccessDenied")
+        page = scan(table, segment, start)
+        if table is Table.RECORDS:
+            failed.wait(10)
+            time.sleep(0.02)  # so that what reads on is seen to
+            records.append(page)
+        return page
+
+    world.tables.scan = fail_at_the_ledger  # type: ignore[method-assign]
+    with pytest.raises(UserError):
+        world.reconcile()
+
+    assert len(records) < 10
+
+
+def test_an_interrupt_stops_a_scan() -> None:
+    world = World()
+    for number in range(100):
+        world.ledger.totals[f"user-{number}"] = Decimal(1), 1
+    scan, pages, threads = world.tables.scan, list[Page](), list[Thread]()
+
+    def scan_slowly(table: Table, segment: int, start: Item | None, /) -> Page:
+        time.sleep(0.02)
+        pages.append(scan(table, segment, start))
+        return pages[-1]
+
+    class Interrupted:
+        def map(self, work: Callable[[Any], Any], items: Sequence[Any], /) -> list[Any]:
+            threads.append(Thread(target=work, args=(items[0],)))
+            threads[0].start()
+            raise KeyboardInterrupt
+
+    world.tables.scan = scan_slowly  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        replace(world.reconciliation(), workers=Interrupted()).run(fix=False)
+    threads[0].join(10)
+
+    assert len(pages) < 10
+
+
+def test_an_orphan_of_a_record_without_a_score_is_withdrawn_as_of_the_present_stream() -> None:
+    world = World()
+    world.source.items[7] = {"RecordID": {"N": "7"}}
+    world.ledger.entries["7"] = Entry(OLD_VERSION, "cid", Decimal(5))
+    world.ledger.totals["cid"] = Decimal(5), 1
+
+    world.reconcile(fix=True)
+
+    assert world.ledger.entries["7"] == Entry(f"{LABEL}#{ZEROS}", None, Decimal(0))
 
 
 def test_records_in_doubt_are_read_together() -> None:

@@ -73,6 +73,16 @@ def test_a_tombstone_is_no_entry_of_the_snapshot(snapshot: Snapshot) -> None:
     assert (snapshot.size()["entries"], snapshot.find_doubts()) == (0, 0)
 
 
+def test_records_in_doubt_and_suspects_are_both_unjudged(snapshot: Snapshot) -> None:
+    snapshot.add_records("records", 0, None, [record("1", "ann", "1")])
+    snapshot.find_doubts()
+    for username in "ann", "bob":
+        snapshot.add_totals("after", 0, None, [total("1", "1", username)])
+    snapshot.suspect_everyone()
+
+    assert snapshot.unjudged() == 1 + 2
+
+
 def test_every_finding_is_told_in_order(snapshot: Snapshot) -> None:
     found = [Finding(None, str(number), "cause", "1", "2", False, False) for number in range(250)]
     for each in found:
