@@ -70,6 +70,11 @@ def test_a_line_has_a_level_and_says_when_and_for_which_invocation(capsys: pytes
     ]
 
 
+def test_a_line_has_no_spaces_that_are_paid_for() -> None:
+    line = b'{"timestamp":"1970-01-01T00:00:00.000Z","level":"WARN","message":"m","requestId":"request","n":1}\n'
+    assert written("m", n=1) == line
+
+
 def test_lines_are_written_once() -> None:
     stream = io.StringIO()
     log = BatchLog(None, clock=lambda: 0, stream=stream)
