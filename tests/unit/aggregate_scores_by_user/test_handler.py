@@ -11,10 +11,11 @@ from typing import Any
 
 import boto3
 import pytest
+from boto3.dynamodb.conditions import Key
 from moto import mock_aws
 
 from handlers.aggregate_scores_by_user import handler as module
-from tests.fakes.stream import TABLE_ARN, insert, modify, stream_record
+from tests.fakes.stream import LABEL, TABLE_ARN, insert, modify, stream_record
 from tests.unit.conftest import load
 
 
@@ -73,6 +74,8 @@ def test_a_batch_reaches_the_tables_and_the_bucket(stores: None, capsys: pytest.
         "user-1": ("148.5", 99),
         "user-2": ("150.0", 100),
     }
+    (entry,) = boto3.resource("dynamodb").Table("ledger").query(KeyConditionExpression=Key("RecordID").eq(1))["Items"]
+    assert entry["Version"] == f"{LABEL}#{300:040}", "a change of the table's stream, not a test event"
     day = datetime.fromtimestamp(now, UTC).date()
     parked = boto3.client("s3").get_object(Bucket="failures", Key=f"parked/AggregateScoresByUser/{day}/event-301.json")
     assert json.loads(parked["Body"].read())["payload"]["Records"] == batch[-1:]

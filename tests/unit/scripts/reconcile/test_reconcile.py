@@ -425,6 +425,7 @@ def test_a_repair_sorts_behind_what_it_replaces_and_before_every_change_to_come(
 ) -> None:
     record = Change("1", f"{LABEL}#{ZEROS}", "ann", Decimal(2), True, 0, NOW)
 
+    assert Pair(record, True, None, Entry(version, "ann", Decimal(2)), None).findings() == []
     repair = Pair(record, True, None, entry, None).repair()
     assert (repair.version, repair.is_insert) == (version, entry is None)
     # A tombstone gives way to a score of its own version, and the ledger adds the sign (ledger.transaction).
