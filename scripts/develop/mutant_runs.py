@@ -289,7 +289,7 @@ def _pytest(arguments: Iterable[str], plugin: object) -> int:
     hypothesis.settings.register_profile(
         "mutants",
         max_examples=int(os.environ["HISTORIES"]),
-        phases=[hypothesis.Phase.generate],
+        phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
         derandomize=True,
         database=None,
         deadline=None,

@@ -14,7 +14,7 @@ from handlers.shared.errors import RefusedError, RetryableError
 from handlers.shared.lambda_types import DynamoDBRecord
 from tests.fakes.invocation import Function, InMemoryParking
 from tests.fakes.ledger import OVERFLOW, InMemoryLedger
-from tests.fakes.stream import LABEL, NOW, insert, modify, remove, stream_record
+from tests.fakes.stream import LABEL, NOW, insert, modify, remove, spoilt_image, stream_record
 from tests.property.strategies import nested
 
 DONE: dict[str, Any] = {"batchItemFailures": []}
@@ -286,6 +286,52 @@ def test_every_change_of_every_stage_that_is_not_begun_is_unfinished(
     assert (error["message"], error["reasons"]) == ("Stopped at record 1 of 220", ["AccessDenied"])
 
 
+def test_every_change_of_a_transaction_that_is_refused_is_unfinished(
+    function: Function, ledger: InMemoryLedger
+) -> None:
+    ledger.before = failing(RefusedError("AccessDenied"), of("ann"))
+
+    # The update is read first, and so comes last in its transaction.
+    assert function.invoke([modify(1, 1, "ann", "1"), insert(2, 2, "ann", "1")]) == failed(1)
+
+
+def test_nothing_is_read_again_once_a_transaction_is_given_up(function: Function, ledger: InMemoryLedger) -> None:
+    function.invoke([insert(1, 1, "ann", "1")])
+    ledger.before = failing(RefusedError("AccessDenied"), of("bob"))
+    batch = [*(insert(i, i, "ann", "1") for i in range(1, 300)), *(insert(i, i, "bob", "1") for i in range(300, 399))]
+
+    function.invoke(batch)
+
+    assert ledger.read_units == 0
+
+
+def test_names_that_differ_in_case_are_two_users(function: Function, ledger: InMemoryLedger) -> None:
+    function.invoke([insert(1, 1, "ann", "42")])
+    function.invoke([modify(1, 2, "Ann", "43")])
+
+    assert ledger.counted() == {"Ann": (Decimal(43), 1)}
+
+
+def test_an_item_whose_later_record_is_poison_counts_for_nobody(function: Function, ledger: InMemoryLedger) -> None:
+    spoilt = stream_record("MODIFY", 1, 2, spoilt_image(1, "ann", "42"))
+
+    assert function.invoke([insert(1, 1, "ann", "42"), spoilt]) == DONE
+
+    assert ledger.counted() == {}
+
+
+def test_old_poison_whose_item_cannot_be_judged_is_parked_as_too_old(
+    ledger: InMemoryLedger, parking: InMemoryParking
+) -> None:
+    ledger.entries["1"] = entry = Entry(f"#{111:040}", "ann", Decimal(7))
+    function = Function(ledger, parking, clock=lambda: NOW + 50 * 24 * 60 * 60)
+
+    assert function.invoke([stream_record("MODIFY", 1, 2, spoilt_image(1, "ann", "42"))]) == DONE
+
+    assert ledger.entries["1"] == entry
+    assert [json.loads(document)["reason"] for document in parking.documents.values()] == [TOO_OLD]
+
+
 def test_a_throttle_is_waited_out(function: Function, ledger: InMemoryLedger) -> None:
     ledger.before = failing(RetryableError("throttled"), of("ann"), times=5)
 
@@ -442,7 +488,7 @@ def test_poison_that_cannot_be_parked_is_reported_though_the_rest_is_counted(
     assert response == failed(2)
     assert ledger.totals == {"ann": (Decimal(2), 2)}
     summary = json.loads(function.log.getvalue().splitlines()[-1])
-    assert (summary["Parked"], summary["Failed"]) == (0, 1)
+    assert (summary["Parked"], summary["Failed"], summary["Folded"]) == (0, 1, 0)
     lines = {line["message"]: line.get("reasons") for line in map(json.loads, function.log.getvalue().splitlines())}
     assert lines["Found records that can never be counted"] == {"eventName is unknown": 1}
     assert lines["Stopped at record 2 of 3"] == ["NoSuchBucket: no"]
@@ -536,7 +582,8 @@ def test_an_update_whose_difference_has_too_many_digits_is_counted(
     assert ledger.totals == {"ann": (Decimal("1E-100"), 1), "bob": (Decimal(1), 1)}
     assert parking.documents == {}
     if not lost:
-        assert json.loads(function.log.getvalue().splitlines()[-1])["Applied"] == 2
+        summary = json.loads(function.log.getvalue().splitlines()[-1])
+        assert (summary["Applied"], summary["Transactions"]) == (2, 3)
         assert ledger.requests == requests + 3, "one for bob, and two for ann"
 
 

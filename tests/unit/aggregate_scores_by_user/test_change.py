@@ -198,7 +198,7 @@ def test_a_record_without_a_body_is_poison() -> None:
 
 def test_changes_of_one_item_fold_into_the_last() -> None:
     changes = [parse(record, at) for at, record in enumerate([insert(1, 7, "ann", "1"), remove(2, 8)])]
-    changes.append(parse(modify(1, 9, "ann", "2"), 2))
+    changes.append(parse(modify(1, 9, "ann", "2"), 2)._replace(at=NOW + 60))
 
     last = changes[2]._replace(is_insert=True)
     assert fold(changes) == {"1": last, "2": changes[1]}

@@ -102,6 +102,28 @@ def test_an_entry_is_written_where_there_is_none_or_in_place_of_the_version_that
     ledger.commit(Transaction((fresh, replacing), ()))
 
 
+def test_a_total_is_added_to_with_every_digit(ledger: DynamoDBLedger, stubber: Stubber) -> None:
+    score = "-1234567890123456789.0123456789012345678"
+    stubber.add_response(
+        "transact_write_items",
+        {},
+        {
+            "TransactItems": [
+                {
+                    "Update": {
+                        "TableName": "totals",
+                        "Key": {"Username": {"S": "Ann"}},
+                        "UpdateExpression": "ADD Score :score, RecordCount :records",
+                        "ExpressionAttributeValues": {":score": {"N": score}, ":records": {"N": "-2"}},
+                    }
+                }
+            ]
+        },
+    )
+
+    ledger.commit(Transaction((), (Add("Ann", Decimal(score), -2),)))
+
+
 def test_an_overflow_blames_the_users_whose_totals_it_concerns(ledger: DynamoDBLedger, stubber: Stubber) -> None:
     cancelled(stubber, NONE, NONE, NONE, OVERFLOW)
 

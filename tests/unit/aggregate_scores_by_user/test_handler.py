@@ -106,6 +106,15 @@ def test_a_tombstone_lives_for_45_days(stores: None) -> None:
     assert now + lifetime - 1 <= int(str(tombstone["ExpiresAt"])) <= time.time() + lifetime
 
 
+def test_a_record_is_as_old_as_the_clock_says(stores: None) -> None:
+    old = time.time() - 36 * 24 * 60 * 60
+
+    module.handler({"Records": [insert(1, 1, "ann", "1", ApproximateCreationDateTime=old)]}, Context())
+
+    assert not boto3.resource("dynamodb").Table("totals").scan()["Items"]
+    assert boto3.client("s3").list_objects_v2(Bucket="failures")["KeyCount"] == 1
+
+
 def test_a_tombstone_lives_from_when_it_is_written(stores: None, monkeypatch: pytest.MonkeyPatch) -> None:
     module._aggregator(Context.function_name)  # as an earlier invocation has left it
     later = time.time() + 10 * 24 * 60 * 60

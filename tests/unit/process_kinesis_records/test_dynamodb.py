@@ -13,7 +13,7 @@ from handlers.process_kinesis_records.ingestion import ScoreEvent
 from handlers.shared import aws
 from handlers.shared.errors import PoisonRecordError, RefusedError, RetryableError
 
-EVENT = ScoreEvent(Decimal(7), "jane", Decimal("1.50"), "001:9")
+EVENT = ScoreEvent(Decimal(7), "jane", Decimal("1234567890123456789.01234567890123456780"), "001:9")
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_an_event_is_one_put_whose_condition_fails_once_it_is_done(client: Any, 
             "Item": {
                 "RecordID": {"N": "7"},
                 "Username": {"S": "jane"},
-                "Score": {"N": "1.5"},
+                "Score": {"N": "1234567890123456789.0123456789012345678"},
                 "EventPosition": {"S": "001:9"},
             },
             "ConditionExpression": "attribute_not_exists(EventPosition) OR EventPosition < :position",

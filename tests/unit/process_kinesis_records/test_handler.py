@@ -4,6 +4,7 @@ import base64
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from threading import Barrier
 from typing import Any
@@ -293,6 +294,7 @@ def test_score_events_reach_the_table_and_wrong_ones_the_bucket(
         "Failed": 0,
     }
     assert lines[-1]["FunctionName"] == "Function"
+    assert abs(lines[-1]["_aws"]["Timestamp"] / 1000 - time.time()) < 600
     (published,) = lines[-1]["_aws"]["CloudWatchMetrics"]
     assert {metric["Unit"] for metric in published["Metrics"]} == {"Count"}
     assert (published["Namespace"], published["Dimensions"]) == ("GameScores", [["FunctionName"]])

@@ -159,6 +159,10 @@ def test_a_record_without_a_sequence_number_is_a_test_event(sequence_number: Any
     assert position({}, STREAM) == "#"
 
 
+def test_the_streams_name_in_another_account_is_another_stream() -> None:
+    assert position(kinesis_record("", "1", STREAM.replace("123456789012", "210987654321")), STREAM).startswith("#")
+
+
 @given(st.integers(0, 10**129 - 1), st.integers(0, 10**129 - 1))
 def test_positions_compare_as_sequence_numbers_do(one: int, other: int) -> None:
     first, second = (position(kinesis_record("", str(number)), STREAM) for number in (one, other))

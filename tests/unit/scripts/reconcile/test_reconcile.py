@@ -842,6 +842,17 @@ def test_an_orphan_of_a_record_without_a_score_is_withdrawn_as_of_the_present_st
     assert world.ledger.entries["7"] == Entry(f"{LABEL}#{ZEROS}", None, Decimal(0))
 
 
+def test_a_score_that_counts_for_another_user_is_drift() -> None:
+    world = World()
+    world.ledger.entries["3"] = world.ledger.entries["3"]._replace(username="ann")
+    world.ledger.totals = {"ann": (Decimal(13), 3)}
+
+    assert set(world.reconcile()) == {
+        Finding("ann", "3", Cause.OTHER_VALUE, "10", "nothing", False, False),
+        Finding("bob", "3", Cause.OTHER_VALUE, "nothing", "10", False, False),
+    }
+
+
 def test_records_in_doubt_are_read_together() -> None:
     world = World()
     world.ledger.entries.clear()

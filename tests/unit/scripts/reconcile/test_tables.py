@@ -50,10 +50,15 @@ def test_a_scan_sees_all_that_was_written_before_it_began_and_pays_for_it(table:
     dynamodb.stubber.add_response(
         "scan", {"Items": [RECORD], "ConsumedCapacity": {"CapacityUnits": 128.5}, "LastEvaluatedKey": key}
     )
+    dynamodb.stubber.add_response(
+        "scan", {"Items": [], "ConsumedCapacity": {"CapacityUnits": 1}, "LastEvaluatedKey": key}
+    )
     dynamodb.stubber.add_response("scan", {"Items": [], "ConsumedCapacity": {"CapacityUnits": 1}})
 
     first = dynamodb.tables.scan(table, 3, None)
-    second = dynamodb.tables.scan(table, 3, first.next)
+    empty = dynamodb.tables.scan(table, 3, first.next)
+    assert (empty.items, empty.next) == ([], key), "DynamoDB may end a page before the first item"
+    second = dynamodb.tables.scan(table, 3, empty.next)
 
     assert (first.items, first.next) == ([RECORD], key)
     assert (second.items, second.next) == ([], None)
@@ -62,7 +67,7 @@ def test_a_scan_sees_all_that_was_written_before_it_began_and_pays_for_it(table:
         assert (request["TableName"], request["Segment"], request["TotalSegments"]) == (NAMES[table], 3, 4)
     assert "ExclusiveStartKey" not in dynamodb.requests[0]
     assert dynamodb.requests[1]["ExclusiveStartKey"] == key
-    assert dynamodb.units == [128.5, 129.5]
+    assert dynamodb.units == [128.5, 129.5, 130.5]
 
 
 def test_records_and_entries_are_read_as_they_are_now(dynamodb: DynamoDB) -> None:
