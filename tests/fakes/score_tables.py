@@ -115,6 +115,7 @@ class InMemoryScoreTables:
         if _differ(present, was, "Score", "RecordCount", "Correction"):
             return present.get("Correction") == {"S": correction}
         assert decimals.is_storable(Decimal(score)), f"DynamoDB cannot hold {score}"
+        assert correction != self._corrections.get(username), "another correction has the same name"
         self._ledger.foreign_totals.pop(username, None)
         self._ledger.totals[username] = Decimal(score), records
         self._corrections[username] = correction

@@ -1,6 +1,8 @@
 """What the unit tests share."""
 
+import importlib.util
 from dataclasses import dataclass
+from types import ModuleType
 
 import pytest
 
@@ -15,6 +17,13 @@ class Context:
 
     def get_remaining_time_in_millis(self) -> int:
         return self.remaining_ms
+
+
+def load(module: ModuleType) -> None:
+    """Run what importing a module runs, once more and in a module of its own."""
+    spec = module.__spec__
+    assert spec and spec.loader
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
 
 @pytest.fixture

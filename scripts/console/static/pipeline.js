@@ -28,6 +28,8 @@ const PARTS = [
   { node: "failures", kind: "Failure bucket", href: "#failures" },
 ];
 
+/** What else is deployed, beside the diagram: functions and tables that were added to it. @type {typeof PARTS} */
+let others = [];
 /** @type {Record<string, any>} the elements that change, by part and name */
 const shown = {};
 
@@ -101,9 +103,21 @@ function lagText(fn) {
 const backlogText = (fn) =>
   (fn.backlog === null ? ", backlog not known" : `, backlog about ${count(fn.backlog, "record")}`);
 
+/** @param {any} outputs of Terraform */
+function drawParts(outputs) {
+  if (!byId("pipeline").firstChild) byId("pipeline").replaceChildren(...PARTS.map(draw));
+  const added = [["Function", "functions"], ["Table", "tables"]].flatMap(([kind, output]) =>
+    Object.keys(outputs[output]).filter((lab) => !PARTS.some((part) => part.node === lab))
+      .map((lab) => ({ node: lab, kind, href: `#${output}/${lab}` })));
+  if (JSON.stringify(added) === JSON.stringify(others)) return;
+  others = added;
+  byId("others").replaceChildren(...others.map(draw));
+  byId("others").hidden = !others.length;
+}
+
 /** @param {any} flow what /api/flow answers @param {any} outputs of Terraform */
 export function showFlow(flow, outputs) {
-  if (!byId("pipeline").firstChild) byId("pipeline").replaceChildren(...PARTS.map(draw));
+  drawParts(outputs);
   const span = `${flow.window / 60} min`;
   for (const { arrow: name = "", what } of PARTS.filter((part) => part.arrow)) {
     const { li, rate, total, spark } = shown[name], arrow = flow.arrows[name];
@@ -123,7 +137,7 @@ function showNodes(flow, outputs) {
   const names = { stream: outputs.stream.name, failures: outputs.failure_bucket };
   for (const [lab, table] of Object.entries(outputs.tables)) names[lab] = /** @type {any} */ (table).name;
   for (const [lab, fn] of Object.entries(outputs.functions)) names[lab] = /** @type {any} */ (fn).name;
-  for (const { node = "" } of PARTS.filter((part) => part.node)) {
+  for (const { node = "" } of [...PARTS, ...others].filter((part) => part.node)) {
     const texts = shown[node], reasons = flow.reasons.filter((/** @type {any} */ reason) => reason.node === node);
     setName(texts.name, names[node] ?? node);
     const resource = flow.resources[names[node]], fn = flow.functions[node];

@@ -47,26 +47,28 @@ def parked(function: str, number: int, reason: str, records: int) -> str:
 def deployed() -> dict[str, Any]:
     """Make what the page looks at; returns the outputs of Terraform that name it."""
     boto3.client("s3").create_bucket(Bucket=BUCKET)
-    kinesis, dynamodb = boto3.client("kinesis"), boto3.client("dynamodb")
+    kinesis = boto3.client("kinesis")
     kinesis.create_stream(StreamName=STREAM, ShardCount=1)
-    for name, (key, kind) in TABLES.items():
-        dynamodb.create_table(
-            TableName=name,
-            KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": key, "AttributeType": kind}],
-            BillingMode="PAY_PER_REQUEST",
-        )
     arn = kinesis.describe_stream_summary(StreamName=STREAM)["StreamDescriptionSummary"]["StreamARN"]
     role = boto3.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
     return {
         "stream": {"name": STREAM},
-        "tables": {
-            name: {"name": name, "hash_key": {"name": key, "type": kind}} for name, (key, kind) in TABLES.items()
-        },
+        "tables": {name: table(name, *key) for name, key in TABLES.items()},
         "functions": {name: function(name, role, arn) for name in FUNCTIONS},
         "failure_bucket": BUCKET,
         "alarms": {},
     }
+
+
+def table(name: str, key: str, kind: Literal["N", "S"]) -> dict[str, Any]:
+    """Make a table; returns its outputs."""
+    boto3.client("dynamodb").create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": kind}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return {"name": name, "hash_key": {"name": key, "type": kind}}
 
 
 def function(name: str, role: str, stream: str) -> dict[str, str]:
@@ -95,16 +97,21 @@ def function(name: str, role: str, stream: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The link to the console of a stage that moto holds. Nothing runs in it."""
+def outputs(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """The outputs of a stage that moto holds."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     with mock_aws():
-        outputs = deployed()
-        connection = FixedConnection(Stage("dev", "us-east-1", None, tmp_path), "123456789012", outputs)
-        with console_of(connection, writes=True) as link:
-            yield link
+        yield deployed()
+
+
+@pytest.fixture
+def link(outputs: dict[str, Any], tmp_path: Path) -> Iterator[str]:
+    """The link to the console of that stage. Nothing runs in it."""
+    connection = FixedConnection(Stage("dev", "us-east-1", None, tmp_path), "123456789012", outputs)
+    with console_of(connection, writes=True) as link:
+        yield link
 
 
 @pytest.fixture
@@ -274,6 +281,25 @@ def test_a_function_that_fails_on_every_record_is_seen_at_a_glance(visit: Visit,
     reasons.get_by_role("link").click()
     expect(page.get_by_label(AGGREGATE, exact=True)).to_be_checked()
     expect(page.get_by_role("heading", name="Log", exact=True)).to_be_visible()
+
+
+def test_functions_and_tables_that_were_added_are_shown_beside_the_pipeline(
+    visit: Visit, link: str, outputs: dict[str, Any]
+) -> None:
+    role = boto3.client("iam").get_role(RoleName="r")["Role"]["Arn"]
+    stream = outputs["functions"][PROCESS]["event_source_arn"]
+    outputs["functions"]["KeepHighScores"] = function("KeepHighScores", role, stream)
+    outputs["tables"]["HighScores"] = table("HighScores", "Username", "S")
+
+    page = visit(link)
+
+    others = page.get_by_role("list", name="Other functions and tables").get_by_role("listitem")
+    expect(others).to_have_count(2)
+    expect(others.nth(0)).to_contain_text("active")
+    expect(others.nth(0)).to_contain_text("mapping enabled, lag: nothing delivered lately")
+    expect(others.nth(1)).to_contain_text("active")
+    others.get_by_role("link", name="HighScores").nth(1).click()
+    expect(page).to_have_url(re.compile("#tables/HighScores$"))
 
 
 def test_what_is_shown_grows_old_while_a_look_hangs_though_the_server_answers(

@@ -1,13 +1,14 @@
 """What the function does with a batch, from the records to the response, its stores in memory."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
 
-from handlers.aggregate_scores_by_user.counting import ENTRY_DAMAGED, TOO_OLD
+from handlers.aggregate_scores_by_user.counting import TOO_OLD
 from handlers.aggregate_scores_by_user.ledger import DAMAGED, Entry, Transaction, UncountableError
 from handlers.shared.errors import RefusedError, RetryableError
 from handlers.shared.lambda_types import DynamoDBRecord
@@ -134,6 +135,7 @@ def test_a_redelivered_batch_changes_nothing(function: Function, ledger: InMemor
     assert function.invoke(batch) == DONE
 
     assert ledger.totals == totals == {"bob": (Decimal(5), 1)}
+    assert json.loads(function.log.getvalue().splitlines()[-1])["Duplicates"] == 2
 
 
 def test_a_redelivered_batch_of_inserts_pays_for_one_failed_transaction_and_reads_the_rest(
@@ -161,6 +163,42 @@ def test_new_inserts_behind_a_redelivered_one_are_read_and_then_counted(
     assert ledger.read_units == 299 - 99
 
 
+def test_an_insert_that_shares_a_transaction_is_not_tried_once_inserts_are_known_to_be_redelivered(
+    function: Function, ledger: InMemoryLedger
+) -> None:
+    batch = [insert(i, i, "ann", "1") for i in range(1, 101)]
+    function.invoke(batch)
+    written = ledger.write_units
+
+    assert function.invoke([*batch, modify(200, 200, "ann", "1")]) == DONE
+
+    assert ledger.write_units - written == 2 * 100 + 2 * 2, "one failed, and one for the update alone"
+    assert ledger.totals == {"ann": (Decimal(101), 101)}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_inserts_behind_others_that_cannot_be_read_are_reported(
+    seed: int, function: Function, ledger: InMemoryLedger, parking: InMemoryParking
+) -> None:
+    redelivered = [insert(i, i, "bob", "1") for i in range(100, 397)]
+    function.invoke(redelivered)
+    read = ledger.read
+
+    def read_all_but_bobs(record_ids: Sequence[str]) -> Mapping[str, Entry | None]:
+        if all(int(record_id) >= 100 for record_id in record_ids):
+            raise RefusedError("AccessDeniedException")
+        return read(record_ids)
+
+    ledger.read = read_all_but_bobs  # type: ignore[method-assign]
+    response = Function(ledger, parking, Random(seed)).invoke(
+        [*(insert(i, i, "ann", "1") for i in range(1, 100)), *redelivered]
+    )
+
+    # Where bob's, who has more, are tried first, none of ann's is tried: they are read, behind what cannot be.
+    is_counted = ledger.totals.get("ann") == (Decimal(99), 99)
+    assert response == failed(199 if is_counted else 1)
+
+
 def test_an_update_that_another_copy_was_faster_with_says_nothing_of_inserts(
     function: Function, ledger: InMemoryLedger
 ) -> None:
@@ -168,10 +206,11 @@ def test_an_update_that_another_copy_was_faster_with_says_nothing_of_inserts(
     newer = Entry(f"{LABEL}#{3:0>40}", "ann", Decimal(1))
     ledger.before = lambda _: ledger.entries.update({"1": newer})
 
-    assert function.invoke([modify(1, 2, "ann", "2"), *(insert(i, i, "ann", "1") for i in range(4, 200))]) == DONE
+    # It shares the first transaction with inserts, and others are to follow.
+    assert function.invoke([modify(1, 2, "bob", "2"), *(insert(i, i, "bob", "1") for i in range(4, 200))]) == DONE
 
     assert ledger.read_units == 1
-    assert ledger.totals == {"ann": (Decimal(197), 197)}
+    assert ledger.totals == {"ann": (Decimal(1), 1), "bob": (Decimal(196), 196)}
 
 
 def test_inserts_that_cannot_be_read_after_all_are_reported(function: Function, ledger: InMemoryLedger) -> None:
@@ -232,6 +271,21 @@ def test_another_copy_of_the_function_that_was_faster_is_not_counted_twice(
     assert ledger.totals == {"ann": (Decimal(3), 2)}
 
 
+def test_every_change_of_every_stage_that_is_not_begun_is_unfinished(
+    function: Function, ledger: InMemoryLedger
+) -> None:
+    ledger.before = failing(RefusedError("AccessDenied"), of("cid"))
+    # The update comes last in the last of three stages: full transactions, remainders, and what of them shares a user.
+    batch = [modify(500, 1, "bob", "1"), *(insert(i, i, "cid", "1") for i in range(2, 101))]
+    batch += [insert(i, i, "ann", "1") for i in range(101, 161)] + [insert(i, i, "bob", "1") for i in range(161, 221)]
+
+    assert function.invoke(batch) == failed(1)
+
+    assert ledger.totals == {}
+    (error,) = [line for line in map(json.loads, function.log.getvalue().splitlines()) if line["level"] == "ERROR"]
+    assert (error["message"], error["reasons"]) == ("Stopped at record 1 of 220", ["AccessDenied"])
+
+
 def test_a_throttle_is_waited_out(function: Function, ledger: InMemoryLedger) -> None:
     ledger.before = failing(RetryableError("throttled"), of("ann"), times=5)
 
@@ -239,6 +293,7 @@ def test_a_throttle_is_waited_out(function: Function, ledger: InMemoryLedger) ->
 
     assert len(function.pauses) == 5
     assert ledger.totals == {"ann": (Decimal(1), 1)}
+    assert json.loads(function.log.getvalue())["Transactions"] == 6
 
 
 def test_a_lost_acknowledgement_is_harmless(function: Function, ledger: InMemoryLedger) -> None:
@@ -388,6 +443,9 @@ def test_poison_that_cannot_be_parked_is_reported_though_the_rest_is_counted(
     assert ledger.totals == {"ann": (Decimal(2), 2)}
     summary = json.loads(function.log.getvalue().splitlines()[-1])
     assert (summary["Parked"], summary["Failed"]) == (0, 1)
+    lines = {line["message"]: line.get("reasons") for line in map(json.loads, function.log.getvalue().splitlines())}
+    assert lines["Found records that can never be counted"] == {"eventName is unknown": 1}
+    assert lines["Stopped at record 2 of 3"] == ["NoSuchBucket: no"]
 
 
 @pytest.mark.parametrize("body", [None, {}, "text"])
@@ -410,6 +468,7 @@ def test_a_score_that_overflows_its_total_is_parked_and_the_rest_is_counted(
 
     assert ledger.totals["ann"] == (Decimal(int(LARGEST) - 10**100), 2)
     assert ledger.totals["bob"] == (Decimal(1), 1)
+    assert ledger.read_units == 0, "an overflow says nothing of what the ledger knows"
     assert [json.loads(document)["reason"] for document in parking.documents.values()] == [OVERFLOW]
     assert parked_at(3) in parking.documents
 
@@ -498,7 +557,7 @@ def test_a_crash_between_the_two_steps_of_such_an_update_is_made_up_for(
 DAYS = 24 * 60 * 60
 
 
-@pytest.mark.parametrize(("days", "counted"), [(0, 1), (34.9, 1), (35.1, 0), (400, 0)])
+@pytest.mark.parametrize(("days", "counted"), [(0, 1), (34.9, 1), (35, 1), (35.1, 0), (400, 0)])
 def test_a_record_too_old_to_judge_is_parked_and_not_counted(
     days: float, counted: int, ledger: InMemoryLedger, parking: InMemoryParking
 ) -> None:
@@ -508,7 +567,10 @@ def test_a_record_too_old_to_judge_is_parked_and_not_counted(
 
     assert ledger.counted() == ({"ann": (Decimal(84), 2)} if counted else {})
     reasons = [json.loads(document)["reason"] for document in parking.documents.values()]
-    assert reasons == [] if counted else [TOO_OLD, TOO_OLD]
+    assert set(reasons) == (set() if counted else {TOO_OLD})
+    assert TOO_OLD == (
+        "older than 35 days, and the ledger holds no earlier change of its item: only make reconcile can count it"
+    )
 
 
 def test_an_old_record_counts_where_the_ledger_knows_its_item(ledger: InMemoryLedger, parking: InMemoryParking) -> None:
@@ -541,12 +603,14 @@ def test_an_entry_that_no_change_of_the_stream_wrote_does_not_make_an_old_record
 def test_an_old_record_that_says_what_reconcile_has_counted_is_done(
     ledger: InMemoryLedger, parking: InMemoryParking
 ) -> None:
-    ledger.entries["1"] = entry = Entry(f"{LABEL}#{0:040}", "ann", Decimal(42))
+    entries = {number: Entry(f"{LABEL}#{0:040}", "ann", Decimal(42)) for number in ("1", "2")}
+    ledger.entries |= entries
     function = Function(ledger, parking, clock=lambda: NOW + 50 * DAYS)
 
-    assert function.invoke([insert(1, 1, "ann", "42")]) == DONE
+    assert function.invoke([insert(1, 1, "ann", "42"), insert(2, 2, "ann", "42")]) == DONE
 
-    assert (ledger.entries["1"], parking.documents) == (entry, {})
+    assert (ledger.entries, parking.documents) == (entries, {})
+    assert json.loads(function.log.getvalue())["Duplicates"] == 2
 
 
 @pytest.mark.parametrize("at", [None, "yesterday", -1])
@@ -600,7 +664,9 @@ def test_a_damaged_entry_parks_its_record_and_the_rest_is_counted(
     assert function.invoke([make(1, 1, "ann", "42"), insert(2, 2, "ann", "1")]) == DONE
 
     assert ledger.totals == {"ann": (Decimal(1), 1)}
-    assert [json.loads(document)["reason"] for document in parking.documents.values()] == [ENTRY_DAMAGED]
+    assert [json.loads(document)["reason"] for document in parking.documents.values()] == [
+        "the ledger's entry is damaged: make reconcile FIX=1 repairs it"
+    ]
 
 
 def test_a_read_that_is_throttled_is_waited_out(function: Function, ledger: InMemoryLedger) -> None:

@@ -65,6 +65,43 @@ def cancelled(stubber: Stubber, *reasons: dict[str, Any]) -> None:
     )
 
 
+def test_an_entry_is_written_where_there_is_none_or_in_place_of_the_version_that_was_seen(
+    ledger: DynamoDBLedger, stubber: Stubber
+) -> None:
+    fresh, replacing = (
+        Put(id_, Entry("w", "ann", Decimal(1)), replaces) for id_, replaces in (("1", None), ("2", "v"))
+    )
+    stubber.add_response(
+        "transact_write_items",
+        {},
+        {
+            "TransactItems": [
+                {
+                    "Put": {
+                        "TableName": "ledger",
+                        "Item": {
+                            "RecordID": {"N": id_},
+                            "Version": {"S": "w"},
+                            "Username": {"S": "ann"},
+                            "Score": {"N": "1"},
+                        },
+                        # An item without a Version is there all the same, and must not be written over.
+                        "ConditionExpression": condition,
+                        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+                        **values,
+                    }
+                }
+                for id_, condition, values in (
+                    ("1", "attribute_not_exists(RecordID)", {}),
+                    ("2", "Version = :replaced", {"ExpressionAttributeValues": {":replaced": {"S": "v"}}}),
+                )
+            ]
+        },
+    )
+
+    ledger.commit(Transaction((fresh, replacing), ()))
+
+
 def test_an_overflow_blames_the_users_whose_totals_it_concerns(ledger: DynamoDBLedger, stubber: Stubber) -> None:
     cancelled(stubber, NONE, NONE, NONE, OVERFLOW)
 
@@ -195,14 +232,18 @@ def test_the_largest_transaction_is_far_below_four_megabytes(ledger: DynamoDBLed
     assert 200_000 < sizes[0] < 1_000_000
 
 
-def test_keys_left_unprocessed_are_read_again(ledger: DynamoDBLedger, stubber: Stubber) -> None:
-    keys = {"ledger": {"Keys": [{"RecordID": {"N": "1"}}], "ConsistentRead": True}}
+@pytest.mark.parametrize("read", [[], [{"RecordID": {"N": "2"}, "Version": {"S": "v"}}]])
+def test_keys_left_unprocessed_are_read_again(
+    read: list[dict[str, Any]], ledger: DynamoDBLedger, stubber: Stubber
+) -> None:
+    keys = {"ledger": {"Keys": [{"RecordID": {"N": "1"}}, {"RecordID": {"N": "2"}}], "ConsistentRead": True}}
+    left = {"ledger": {"Keys": [{"RecordID": {"N": "1"}}], "ConsistentRead": True}}
     stubber.add_response(
-        "batch_get_item", {"Responses": {"ledger": []}, "UnprocessedKeys": keys}, {"RequestItems": keys}
+        "batch_get_item", {"Responses": {"ledger": read}, "UnprocessedKeys": left}, {"RequestItems": keys}
     )
 
-    with pytest.raises(RetryableError, match="unprocessed"):
-        ledger.read(["1"])
+    with pytest.raises(RetryableError, match=r"^DynamoDB left keys unprocessed$"):
+        ledger.read(["1", "2"])
 
 
 def test_a_read_that_is_refused_is_sorted_as_any_call(ledger: DynamoDBLedger, stubber: Stubber) -> None:

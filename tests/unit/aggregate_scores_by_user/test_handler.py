@@ -15,6 +15,7 @@ from moto import mock_aws
 
 from handlers.aggregate_scores_by_user import handler as module
 from tests.fakes.stream import TABLE_ARN, insert, modify, stream_record
+from tests.unit.conftest import load
 
 
 class Context:
@@ -77,6 +78,7 @@ def test_a_batch_reaches_the_tables_and_the_bucket(stores: None, capsys: pytest.
     assert json.loads(parked["Body"].read())["payload"]["Records"] == batch[-1:]
     summary: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert summary["message"] == "Successfully processed 301 records."
+    assert [each["Namespace"] for each in summary["_aws"]["CloudWatchMetrics"]] == ["GameScores"]
 
 
 def test_as_many_calls_run_at_once_as_the_environment_says(stores: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,6 +103,17 @@ def test_a_tombstone_lives_for_45_days(stores: None) -> None:
     assert now + lifetime - 1 <= int(str(tombstone["ExpiresAt"])) <= time.time() + lifetime
 
 
+def test_a_tombstone_lives_from_when_it_is_written(stores: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    module._aggregator(Context.function_name)  # as an earlier invocation has left it
+    later = time.time() + 10 * 24 * 60 * 60
+    monkeypatch.setattr(time, "time", lambda: later)
+
+    module.handler({"Records": [stream_record("REMOVE", 1, 2, ApproximateCreationDateTime=later)]}, Context())
+
+    (tombstone,) = boto3.resource("dynamodb").Table("ledger").scan()["Items"]
+    assert int(str(tombstone["ExpiresAt"])) == int(later) + 45 * 24 * 60 * 60
+
+
 @pytest.mark.parametrize(("remaining_ms", "failed"), [(4_900, [{"itemIdentifier": "1"}]), (5_100, [])])
 def test_no_call_begins_in_the_last_seconds_of_an_invocation(
     remaining_ms: int, failed: list[dict[str, str]], stores: None
@@ -123,6 +136,13 @@ def test_an_event_that_is_no_batch_is_reported_as_failed(
         "ERROR",
         "The event is not a batch of records: it has no list of Records. Nothing was processed.",
     )
+
+
+def test_loading_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    load(module)
+
+    logged = json.loads(capsys.readouterr().out)
+    assert (logged["level"], logged["message"]) == ("INFO", "Loading function")
 
 
 def test_the_function_loads_without_an_environment_and_without_boto3() -> None:

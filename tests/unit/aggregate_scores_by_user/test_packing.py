@@ -4,7 +4,7 @@ from collections import Counter
 from math import ceil
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from handlers.aggregate_scores_by_user.change import parse
@@ -32,10 +32,25 @@ def test_full_bins_of_a_user_form_a_lane_and_remainders_share_one() -> None:
     assert [sizes(stage) for stage in stages] == [[[100, 100], [100]], [[4]]]
 
 
+def test_the_longest_lane_begins_first() -> None:
+    (stage,) = pack(inserts(["ann"] * 99 + ["bob"] * 297 + ["cid"] * 198))
+
+    assert [len(lane) for lane in stage] == [3, 2, 1]
+
+
 def test_a_remainder_that_is_cut_runs_in_two_stages() -> None:
     stages = pack(inserts(["ann"] * 60 + ["bob"] * 60))
 
     assert [sizes(stage) for stage in stages] == [[[100]], [[23]]]
+
+
+def test_neighbours_among_cut_remainders_are_kept_apart() -> None:
+    stages = pack(inserts([user for user in "abcdef" for _ in range(60)]))
+
+    assert [sizes(stage) for stage in stages] == [[[100], [100]], [[100], [69]]]
+    for stage in stages:
+        users = [{user for bin_ in lane for task in bin_ for user in task.users} for lane in stage]
+        assert users[0].isdisjoint(users[1])
 
 
 def test_deletes_of_unknown_users_run_all_at_once() -> None:
@@ -75,6 +90,8 @@ renames = st.tuples(users, users, st.booleans())
 
 
 @given(st.lists(renames, min_size=1, max_size=40), st.integers(1, 20))
+@example([("a", "b", False), ("b", "c", False)], 200)
+@example([("a", "b", False), ("a", "c", False), ("b", "c", False)], 100)
 def test_every_task_runs_once_and_lanes_of_a_stage_share_no_user(
     moves: list[tuple[str, str, bool]], times: int
 ) -> None:

@@ -11,9 +11,9 @@ def test_what_is_not_set_has_a_default() -> None:
 
 
 def test_what_is_set_is_taken() -> None:
-    rest = {"CONCURRENCY": "4", "MARGIN_SECONDS": "6", "METRICS_NAMESPACE": "Test"}
+    rest = {"CONCURRENCY": "1", "MARGIN_SECONDS": "6", "METRICS_NAMESPACE": "Test"}
 
-    assert Settings.parse(TABLES | rest) == Settings("totals", "ledger", "arn", "bucket", 4, 6, "Test")
+    assert Settings.parse(TABLES | rest) == Settings("totals", "ledger", "arn", "bucket", 1, 6, "Test")
 
 
 def test_every_problem_is_reported_at_once() -> None:

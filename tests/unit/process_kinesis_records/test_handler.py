@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from threading import Barrier
 from typing import Any
 
 import boto3
@@ -17,7 +18,7 @@ from handlers.shared.environment import SettingsError
 from handlers.shared.lambda_types import KinesisEvent, LambdaContext
 from scripts.traffic.invoke import EVENTS
 from tests.property.strategies import nested
-from tests.unit.conftest import Context
+from tests.unit.conftest import Context, load
 
 STREAM = "arn:aws:kinesis:us-east-1:123456789012:stream/Demo-Stream"
 
@@ -76,6 +77,15 @@ def test_a_payload_that_is_not_utf_8_is_logged_as_such_and_fails_nothing(
         ("INFO", "Successfully processed 2 records."),
     ]
     assert lines[0]["eventID"] == "shardId-000000000000:0"
+
+
+def test_an_event_id_that_is_no_text_is_not_logged(context: LambdaContext, capsys: pytest.CaptureFixture[str]) -> None:
+    event = event_of("not base64")
+    event["Records"][0]["eventID"] = 7  # type: ignore[typeddict-item]
+
+    handler(event, context)
+
+    assert logged(capsys)[0]["eventID"] is None
 
 
 def test_data_that_is_not_base64_is_logged_as_such_and_fails_nothing(
@@ -204,6 +214,28 @@ def test_a_record_without_data_is_logged_whole_and_fails_nothing(
     ]
 
 
+def test_the_first_of_several_that_fail_is_reported(
+    stores: None, context: LambdaContext, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECORDS_TABLE", "no-such-table")
+    deep: Any = {"kinesis": {"sequenceNumber": "5", "data": nested(100_000)}}
+
+    response = handler(
+        {"Records": [deep, *payloads('{"RecordID": 7, "Username": "jane", "Score": 1}')["Records"]]}, context
+    )
+
+    assert response == {"batchItemFailures": [{"itemIdentifier": "5"}]}
+    assert "Stopped at record 1 of 2" in [line["message"] for line in logged(capsys)]
+
+
+def test_a_table_without_a_name_is_not_taken_for_none(context: LambdaContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECORDS_TABLE", "")
+    module._ingestor.cache_clear()
+
+    with pytest.raises(SettingsError, match="RECORDS_TABLE is missing"):
+        handler(payloads('{"RecordID": 7, "Username": "jane", "Score": 1}'), context)
+
+
 @pytest.mark.parametrize(("number", "identifier"), [("5", "5"), (None, ""), ("\ud800", "")])
 def test_a_record_that_cannot_even_be_logged_is_reported(
     number: Any, identifier: str, context: LambdaContext, capsys: pytest.CaptureFixture[str]
@@ -252,6 +284,7 @@ def test_score_events_reach_the_table_and_wrong_ones_the_bucket(
         "Found score events that can never be stored",
         "Successfully processed 3 records.",
     ]
+    assert lines[3]["reasons"] == {"Score is not a number": 1}
     assert {name: lines[-1][name] for name in ("Stored", "Outdated", "Folded", "Parked", "Failed")} == {
         "Stored": 1,
         "Outdated": 0,
@@ -259,9 +292,27 @@ def test_score_events_reach_the_table_and_wrong_ones_the_bucket(
         "Parked": 1,
         "Failed": 0,
     }
+    assert lines[-1]["FunctionName"] == "Function"
     (published,) = lines[-1]["_aws"]["CloudWatchMetrics"]
     assert {metric["Unit"] for metric in published["Metrics"]} == {"Count"}
     assert (published["Namespace"], published["Dimensions"]) == ("GameScores", [["FunctionName"]])
+
+
+def test_reasons_are_counted(stores: None, context: LambdaContext, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = [f'{{"RecordID": {number}, "Username": "jane", "Score": null}}' for number in range(2)]
+
+    handler(payloads(*wrong, '{"RecordID": 7, "Username": 1, "Score": 1}'), context)
+
+    assert logged(capsys)[-2]["reasons"] == {"Score is not a number": 2, "Username is not a string": 1}
+
+
+def test_as_many_calls_run_at_once_as_the_environment_says(stores: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONCURRENCY", "7")
+    ingestor, _ = module._ingestor("Function")
+
+    together = Barrier(7)
+    assert sorted(ingestor.workers.map(lambda _: together.wait(timeout=10), range(7))) == list(range(7))
+    assert ingestor.records._client.meta.config.max_pool_connections == 7  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(("remaining_ms", "failed"), [(4_900, [{"itemIdentifier": "0"}]), (5_100, [])])
@@ -296,10 +347,18 @@ def test_what_is_not_configured_is_told_after_the_payloads_are_logged(
     monkeypatch.setenv("RECORDS_TABLE", "records")
     module._ingestor.cache_clear()
 
-    with pytest.raises(SettingsError, match="FAILURE_BUCKET is missing; STREAM_ARN is missing"):
+    with pytest.raises(SettingsError, match=r"^FAILURE_BUCKET is missing; STREAM_ARN is missing$"):
         handler(payloads('{"RecordID": 7, "Username": "jane", "Score": 1}'), context)
 
     assert logged(capsys)[0]["message"].startswith("Decoded payload: {")
+
+
+def test_loading_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    load(module)
+
+    (line,) = logged(capsys)
+    assert line.keys() == {"timestamp", "level", "message"}
+    assert (line["level"], line["message"]) == ("INFO", "Loading function")
 
 
 @pytest.mark.parametrize("environment", [{}, {"RECORDS_TABLE": "records", "FAILURE_BUCKET": "failures"}])

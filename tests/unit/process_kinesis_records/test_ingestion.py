@@ -254,6 +254,21 @@ def test_an_event_that_dynamodb_can_never_store_is_parked_and_the_one_before_it_
     assert (outcome.stored, outcome.folded, outcome.parked, outcome.unfinished) == (2, 1, 2, set())
 
 
+def test_an_event_that_can_neither_be_stored_nor_parked_is_unfinished() -> None:
+    batch = Batch()
+
+    def invalid(event: ScoreEvent) -> None:
+        raise PoisonRecordError("DynamoDB refuses the item: ValidationException")
+
+    def refused(key: str) -> None:
+        raise RefusedError("NoSuchBucket")
+
+    batch.records.before, batch.parking.before = invalid, refused
+    outcome = batch.deliver("hello", score(7))
+
+    assert (outcome.unfinished, outcome.parked) == ({1}, 0)
+
+
 @pytest.mark.parametrize(
     ("payload", "reason"),
     [

@@ -232,7 +232,7 @@ def test_a_call_is_the_same_request_with_the_same_answer_as_by_botocores_own_cli
     assert warnings(capsys) == []
 
 
-@pytest.mark.parametrize("region", [*REGIONS, "us-mars-1", "local"])
+@pytest.mark.parametrize("region", [*REGIONS, "us-mars-1", "cn-mars-1", "local"])
 def test_a_client_finds_and_signs_for_the_same_endpoint_as_botocores_own(
     region: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -487,6 +487,22 @@ def test_another_protocol_leads_to_botocores_own_client(
     assert transaction(client) == transaction(plain("dynamodb"))
     (warning,) = warnings(capsys)
     assert not warning["reason"].endswith(": None")
+
+
+def test_a_member_that_is_sent_under_another_name_leads_to_botocores_own_client(
+    doctored: Callable[[Mapping[str, Change]], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def rename(model: Any) -> None:
+        shape = model["operations"]["TransactWriteItems"]["input"]["shape"]
+        model["shapes"][shape]["members"]["ClientRequestToken"] |= {"locationName": "Token"}
+
+    doctored({"service-2": rename})
+
+    client = aws.client("dynamodb", 1)
+
+    assert transaction(client) == transaction(plain("dynamodb"))
+    (warning,) = warnings(capsys)
+    assert warning["reason"] == "ValueError: a transaction or a read is not sent as it is"
 
 
 def test_a_shape_of_another_name_is_found(

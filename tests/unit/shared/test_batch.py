@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from handlers.shared import batch
+from handlers.shared.errors import RetryableError
 from handlers.shared.lambda_types import BatchResponse, LambdaContext
 from handlers.shared.log import BatchLog
 from handlers.shared.response import batch_response
@@ -53,3 +54,19 @@ def test_patience_ends_before_the_invocation_does(context: LambdaContext) -> Non
 
     assert patience.remaining() == context.get_remaining_time_in_millis() / 1000 - 5
     assert patience.call(lambda: "done") == "done"
+
+
+def test_tries_are_apart_by_pauses_drawn_at_random(context: LambdaContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    left = iter(range(5))
+
+    def act() -> None:
+        for number in left:
+            raise RetryableError(f"{number}")
+
+    batch.patience_of(context, 5).call(act)
+
+    longest = (0.05, 0.1, 0.2, 0.4, 0.8)
+    assert all(0 <= pause < bound for pause, bound in zip(pauses, longest, strict=True))
+    assert len({pause / bound for pause, bound in zip(pauses, longest, strict=True)}) > 1

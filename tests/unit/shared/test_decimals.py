@@ -21,7 +21,7 @@ def test_a_number_that_dynamodb_holds_is_read_exactly(text: str) -> None:
     "text", ["", "abc", "NaN", "Infinity", "-sNaN", "1_000", " 1", "1\n", "٣", "1e", "0x10", "1" * 401]
 )
 def test_what_only_python_takes_for_a_number_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a number"):
+    with pytest.raises(ValueError, match=r"^is not a number$"):
         decimals.parse(text)
 
 
@@ -37,8 +37,12 @@ def test_what_only_python_takes_for_a_number_is_refused(text: str) -> None:
     ],
 )
 def test_a_number_beyond_dynamodbs_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="does not fit"):
+    with pytest.raises(ValueError, match=r"^does not fit a DynamoDB number$"):
         decimals.parse(text)
+
+
+def test_the_longest_text_that_is_read_has_400_characters() -> None:
+    assert decimals.parse("0" * 399 + "7") == 7
 
 
 @pytest.mark.parametrize("text", ["0e9999999999999999999", "-0.0E-9999999999999999999", "0e999999", "0e-999999"])

@@ -41,10 +41,19 @@ def test_a_document_has_the_record_where_event_source_mappings_put_theirs() -> N
     }
 
 
-@pytest.mark.parametrize("value", [None, "2026-11-23", -1, 1e12, float("nan")])
+@pytest.mark.parametrize("value", [None, "2026-11-23", -1, 1e11, float("nan")])
 def test_a_time_that_is_none_leaves_a_record_undated(value: object) -> None:
     assert moment(value) is None
     assert parked_key("Function", {"eventID": "1"}, moment(value)) == "parked/Function/undated/1.json"
+
+
+def test_a_document_is_stored_as_json() -> None:
+    client = aws.client("s3", connections=1)
+
+    with Stubber(client) as stubber:
+        sent = {"Bucket": "failures", "Key": "key", "Body": b"{}", "ContentType": "application/json"}
+        stubber.add_response("put_object", {}, sent)
+        FailureBucket(lambda: client, "failures").park("key", "{}")
 
 
 @pytest.mark.parametrize(("code", "error"), [("SlowDown", RetryableError), ("AccessDenied", RefusedError)])

@@ -9,10 +9,11 @@ def test_results_come_in_the_order_of_their_items() -> None:
     assert list(Threads(4).map(str, range(20))) == [str(item) for item in range(20)]
 
 
-def test_several_are_at_work_at_once() -> None:
-    meeting = threading.Barrier(4)
+@pytest.mark.parametrize("number", [2, 4])
+def test_several_are_at_work_at_once(number: int) -> None:
+    meeting = threading.Barrier(number)
 
-    assert len(list(Threads(4).map(lambda _: meeting.wait(timeout=10), range(4)))) == 4
+    assert len(list(Threads(4).map(lambda _: meeting.wait(timeout=10), range(number)))) == number
 
 
 def test_no_more_are_at_work_at_once_than_allowed() -> None:

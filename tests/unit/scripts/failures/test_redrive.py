@@ -218,11 +218,11 @@ def command(store: Store, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tupl
     """Runs a command on the bucket, with this function; its exit code, and what it printed."""
 
     def run(main: Callable[..., None], invoke: Callable[[Sequence[Record]], Answer], *options: str) -> tuple[int, str]:
-        monkeypatch.setattr(f"{main.__module__}.deployed", lambda _: System(lambda _: store.client))
+        monkeypatch.setattr(f"{main.__module__}.deployed", {"a stage": System(lambda _: store.client)}.__getitem__)
         monkeypatch.setattr("scripts.failures.redrive.targets", lambda _: {FUNCTION: Target(invoke, 10)})
         app = typer.Typer()
         app.command()(main)
-        done = CliRunner().invoke(app, options)
+        done = CliRunner().invoke(app, ["--stage", "a stage", *options])
         return done.exit_code, done.stdout
 
     return run
@@ -234,11 +234,22 @@ Command = Callable[..., tuple[int, str]]
 def test_the_exit_code_of_a_redrive_says_whether_anything_is_left(store: Store, command: Command) -> None:
     assert command(redrive_command, succeed) == (0, "Nothing has failed.\n")
 
-    store.park(1)
+    first = store.park(1)
     code, text = command(redrive_command, fail)
     assert (code, "failing 1." in text) == (2, True)
     code, text = command(redrive_command, never, "--dry-run")
     assert (code, "skipped 1." in text, "This is a dry run" in text) == (0, True, True)
+    code, text = command(redrive_command, never, "--dry-run", "--json")
+    assert [json.loads(line) for line in text.splitlines()] == [
+        {
+            "key": first,
+            "function": FUNCTION,
+            "records": 1,
+            "verdict": "skipped",
+            "reason": "This is a dry run",
+        }
+    ]
+    code, text = command(redrive_command, never, "--dry-run")
     assert command(redrive_command, never, "--since", "1h", "--function", FUNCTION, "--dry-run")[1] == text
     assert command(redrive_command, never, "--since", "2100-01-01T00:00:00Z") == (0, "Nothing has failed.\n")
     key = store.park(2)
@@ -246,6 +257,40 @@ def test_the_exit_code_of_a_redrive_says_whether_anything_is_left(store: Store, 
     assert (code, text.splitlines()[-1]) == (2, "Objects: redriven 1, failing 1.")
     code, text = command(redrive_command, succeed)
     assert (code, text) == (0, f"redriven    {key}  records: 1\nObjects: redriven 1.\n")
+
+
+def test_what_failed_at_the_very_moment_is_among_what_failed_since(store: Store) -> None:
+    key = store.park(1)
+
+    assert [each.key for each in store.bucket.failures(since=store.failure().modified)] == [key]
+
+
+def test_only_the_failures_of_a_function_are_redriven_when_it_is_named(store: Store, command: Command) -> None:
+    key = store.park(1)
+    store.put("parked/Other/2026-11-23/event-9.json", parked_document("Other", record(9), "why"))
+
+    code, text = command(redrive_command, succeed, "--function", FUNCTION)
+
+    assert (code, text) == (0, f"redriven    {key}  records: 1\nObjects: redriven 1.\n")
+
+
+def test_what_becomes_of_an_object_is_told_in_a_word() -> None:
+    assert sorted(Verdict) == ["failing", "overtaken", "redriven", "skipped", "unreadable"]
+
+
+def test_the_help_says_what_each_option_is_for() -> None:
+    app = typer.Typer(add_completion=False)
+    app.command()(redrive_command)
+
+    helps = {option.name: getattr(option, "help", None) for option in typer.main.get_command(app).params}
+
+    assert helps | {"stage": ""} == {
+        "stage": "",
+        "since": "only what first failed since: 15m, 2h, 7d, or a time",
+        "function": "only this function, by its name in the lab",
+        "dry_run": "say what would be replayed, and replay nothing",
+        "as_json": "one JSON document a line",
+    }
 
 
 def test_a_redrive_of_what_cannot_be_read_exits_as_one_that_fails(store: Store, command: Command) -> None:
@@ -424,9 +469,13 @@ def test_what_fails_stays_with_its_new_reason_and_only_the_records_that_still_fa
     assert isinstance(store.document(KEY)["payload"], str if payload == "escaped" else dict)
 
 
-def test_parked_records_share_an_invocation(store: Store) -> None:
-    for number in range(1, 6):
-        store.park(number)
+@pytest.mark.parametrize("how", ["parked", "discarded"])
+def test_an_invocation_gets_as_many_records_as_a_batch_has(how: str, store: Store) -> None:
+    if how == "parked":
+        for number in range(1, 6):
+            store.park(number)
+    else:
+        store.discard(*range(1, 6))
     sizes: list[int] = []
 
     def invoke(records: Sequence[Record]) -> Answer:
@@ -504,7 +553,8 @@ def test_a_function_is_invoked_by_its_alias_and_waited_for_as_long_as_it_may_tak
 
     assert (name, target.batch_size) == ("physical", 7)
     assert target.invoke([record(1)]) == Answer(None, "Unhandled: "), "a function that fails has done nothing"
-    assert configs[0].read_timeout > 900, "or botocore would invoke it once more beside the first"
+    assert configs[0].read_timeout == 910, "or botocore would invoke it once more beside the first"
+    assert configs[0].retries == {"mode": "standard", "total_max_attempts": 5}
 
 
 @pytest.mark.parametrize("reason", ["Score is missing", "Username is missing"])

@@ -27,6 +27,7 @@ from handlers.shared.workers import Threads
 from scripts.cli import UserError
 from scripts.deployment import Deployed
 from scripts.reconcile import reconcile as command
+from scripts.reconcile import reconciliation
 from scripts.reconcile.judgement import Cause, Judgement, Pair, Verdict, read_entry
 from scripts.reconcile.reconcile import EXIT_CODES, metrics, told
 from scripts.reconcile.reconciliation import Reconciliation
@@ -123,7 +124,7 @@ def test_each_cause_is_told_and_repaired(fix: bool) -> None:
     del world.ledger.entries["1"]
     world.ledger.totals["ann"] = Decimal(2), 1
     world.ledger.entries["9"] = Entry(OLD_VERSION, "cid", Decimal(5))
-    world.ledger.totals |= {"cid": (Decimal(5), 1), "dan": (Decimal(3), 0)}
+    world.ledger.totals |= {"cid": (Decimal(5), 1), "Dan": (Decimal(3), 0)}
     world.source.items[3] = score_image(3, "eve", "11")
 
     found = world.reconcile(fix=fix)
@@ -133,7 +134,7 @@ def test_each_cause_is_told_and_repaired(fix: bool) -> None:
         Finding("bob", "3", Cause.OTHER_VALUE, "10", "nothing", fix, False),
         Finding("eve", "3", Cause.OTHER_VALUE, "nothing", "11", fix, False),
         Finding("cid", "9", Cause.ORPHANED, "5", "nothing", fix, False),
-        Finding("dan", None, Cause.MISCOUNTED, "3 0", "0 0", fix, False),
+        Finding("Dan", None, Cause.MISCOUNTED, "3 0", "0 0", fix, False),
     }
     assert (world.verdict.in_drift, world.verdict.left) == (5, 0 if fix else 5)
     if fix:
@@ -142,6 +143,31 @@ def test_each_cause_is_told_and_repaired(fix: bool) -> None:
             "9": f"{LABEL}#{ZEROS}",
         }
         assert {user: total for user, total in world.ledger.totals.items() if total[1]} == world.source.sums()
+
+
+def test_a_record_that_was_never_counted_is_counted_without_reading_the_ledger_again() -> None:
+    world = World()
+    del world.ledger.entries["1"]
+    world.ledger.totals["ann"] = Decimal(2), 1
+
+    world.reconcile(fix=True)
+
+    assert world.ledger.read_units == 0
+    assert world.counted()["ann"] == (Decimal(3), 2)
+
+
+def test_a_cause_is_told_in_words() -> None:
+    assert [str(cause) for cause in Cause] == [
+        "never counted",
+        "counted with another value",
+        "orphaned: counted, but the record is gone or holds no score",
+        "the ledger entry is damaged",
+        "counted from a test event, no record behind it",
+        "the total counts more records than the ledger: counted twice, or entries were deleted",
+        "the total is not the ledger's sum: somebody else wrote it",
+        "the total is damaged: an attribute is missing or is not a number",
+        "the sum does not fit a DynamoDB number, so the total cannot be corrected",
+    ]
 
 
 def test_a_total_that_counts_more_records_than_the_ledger_was_counted_twice() -> None:
@@ -159,6 +185,12 @@ def test_what_is_counted_while_it_is_in_doubt_is_not_accused() -> None:
     assert world.reconcile() == []
     assert world.verdict.unjudged == 0
     assert world.pauses == 1, "what is sound is looked at no further"
+    assert world.lines == [
+        "Reading the tables",
+        "records: 4, entries: 3, totals: 2",
+        "Records in doubt: 1",
+        "Records in doubt: 1",
+    ]
 
 
 def test_what_never_keeps_still_is_not_judged() -> None:
@@ -206,17 +238,26 @@ def test_a_record_that_could_not_be_counted_is_not_called_repaired() -> None:
 def test_a_correction_that_was_done_though_its_answer_was_lost_is_a_finding_that_is_repaired() -> None:
     world = World()
     world.ledger.totals["bob"] = Decimal(20), 2
-    answers = iter([None])
+    corrections = []
 
     def lose_the_answer() -> None:
-        for _ in answers:
+        corrections.append("done")
+        if len(corrections) == 1:
             raise RetryableError("no answer")
 
     world.tables.after = lose_the_answer
     hasty = replace(world.reconciliation(), patience=lambda: Patience(lambda: 1e-9, lambda _: None, lambda: 1.0))
 
     assert hasty.run(fix=True) == Verdict(in_drift=1, left=0, unjudged=0, tests=0)
-    assert [(each.username, each.repaired) for each in world.snapshot.findings()] == [("bob", True)]
+    assert list(world.snapshot.findings()) == [Finding("bob", None, Cause.COUNTED_TWICE, "20 2", "10 1", True, False)]
+    assert corrections == ["done"], "it is read again, not written again"
+    assert world.lines == [
+        "Reading the tables",
+        "records: 3, entries: 3, totals: 2",
+        "Totals in doubt: 1",
+        "Not corrected yet: no answer",
+        "Totals in doubt: 1",
+    ]
 
 
 def test_a_correction_that_is_refused_ends_the_run_and_is_not_tried_again() -> None:
@@ -439,15 +480,20 @@ def test_a_test_event_for_a_record_that_exists_is_drift_when_it_differs() -> Non
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        ({"Version": None}, "Version is missing"),
+        ({"Version": None}, "Version is missing or is not text"),
         ({"Version": {"N": "1"}}, "Version is missing or is not text"),
-        ({"Version": {"S": "zzz"}}, "Version is above"),
-        ({"Version": {"S": f"{LABEL}#zzz"}}, "Version is above"),
+        ({"Version": {"S": "zzz"}}, "Version is above those of all changes of the table's stream"),
+        ({"Version": {"S": f"{LABEL}#zzz"}}, "Version is above those of all changes of the table's stream"),
         ({"Score": {"S": "10"}}, "Username or Score is missing or unreadable"),
         ({"Score": None}, "Username or Score is missing or unreadable"),
+        ({"Username": None}, "Username or Score is missing or unreadable"),
         ({"Username": {"B": b"bob"}}, "Username or Score is missing or unreadable"),
         ({"Username": {"S": ""}}, "Username or Score is missing or unreadable"),
-        ({"ExpiresAt": {"N": "1"}}, "ExpiresAt would delete it"),
+        (
+            {"Version": None, "Score": None},
+            "Version is missing or is not text; Username or Score is missing or unreadable",
+        ),
+        ({"ExpiresAt": {"N": "1"}}, "ExpiresAt would delete it though it counts"),
     ],
 )
 def test_a_damaged_ledger_entry_is_a_finding_and_is_repaired(damage: Item, says: str) -> None:
@@ -455,7 +501,7 @@ def test_a_damaged_ledger_entry_is_a_finding_and_is_repaired(damage: Item, says:
     world.damage_entry("3", damage)
 
     found = {each.record_id: each for each in world.reconcile()}
-    assert says in found["3"].cause
+    assert found["3"].cause == f"the ledger entry is damaged: {says}"
     assert (found["3"].username, found["3"].expected) == ("bob", "10")
     assert world.verdict.judgement is Judgement.WRONG
 
@@ -469,6 +515,17 @@ def test_a_damaged_ledger_entry_is_a_finding_and_is_repaired(damage: Item, says:
     world.put(3, "bob", "11")
     world.count()
     assert world.counted() == world.source.sums(), "the function goes on counting the record"
+
+
+@pytest.mark.parametrize(
+    ("held", "mended"),
+    [("", f"{LABEL}#{ZEROS}"), (f"{LABEL}#{7:040}", f"{LABEL}#{7:040}+"), (OLD_VERSION, f"{LABEL}#{ZEROS}")],
+)
+def test_a_mended_entry_sorts_behind_the_damaged_one_and_before_every_change_to_come(held: str, mended: str) -> None:
+    record = Change("1", f"{LABEL}#{ZEROS}", "ann", Decimal(2), True, 0, NOW)
+    entry = Entry(held, "bob", Decimal(1))
+
+    assert Pair(record, True, {}, entry, "damage").mended() == entry._replace(version=mended)
 
 
 def test_damage_to_a_version_alone_leaves_the_total_as_it_is() -> None:
@@ -655,6 +712,113 @@ def test_a_repair_that_is_never_done_is_not_called_repaired() -> None:
     assert world.pauses == 2 + 5, "two between three looks, and one before each further attempt"
 
 
+def test_every_page_of_records_in_doubt_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconciliation, "READ_ITEMS", 1)
+    monkeypatch.setattr(reconciliation, "_COUNTED_AT_ONCE", 1)
+    world = World()
+    world.ledger.entries.clear()
+    world.ledger.totals.clear()
+
+    assert [each.record_id for each in world.reconcile()] == ["1", "2", "3"]
+
+
+def test_every_page_of_records_is_repaired_in_one_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconciliation, "_COUNTED_AT_ONCE", 1)
+    world = World()
+    for record_id in range(4, 13):
+        world.put(record_id, "ann", "1")
+    world.count()
+    world.ledger.entries.clear()
+    world.ledger.totals.clear()
+
+    assert [each.repaired for each in world.reconcile(fix=True)] == [True] * 12
+    assert world.pauses == 2, "between three looks, as for a single one"
+    assert world.counted() == world.source.sums()
+
+
+@pytest.mark.parametrize("fix", [False, True])
+def test_what_was_read_is_kept_unless_it_is_repaired(fix: bool, tmp_path: Path) -> None:
+    world = World(tmp_path / "snapshot")
+    world.reconcile(fix=fix)
+    world.snapshot.close()
+
+    assert Snapshot(tmp_path / "snapshot").size()["records"] == (0 if fix else 3)
+
+
+def test_a_record_that_can_never_be_counted_is_blamed_itself() -> None:
+    world = World()
+    world.put(4, "cid", "9" * 38 + "0" * 88)
+    world.count()
+    world.put(5, "cid", "9" * 38 + "0" * 88)
+    del world.ledger.entries["1"]
+    world.ledger.totals["ann"] = Decimal(2), 1
+
+    found = {each.record_id: each for each in world.reconcile(fix=True)}
+
+    assert (found["1"].repaired, found["1"].cause) == (True, Cause.NEVER_COUNTED)
+    assert not found["5"].repaired
+    assert found["5"].cause.startswith(f"{Cause.NEVER_COUNTED}; not repaired: Number overflow")
+
+
+def test_what_is_counted_while_the_ledger_is_read_is_not_doubted() -> None:
+    world = World()
+    scan, scanned = world.tables.scan, list[Table]()
+
+    def scan_beside_a_player(table: Table, segment: int, start: Item | None, /) -> Page:
+        page = scan(table, segment, start)
+        if not scanned:
+            world.put(4, "ann", "4")
+            world.count()
+        scanned.append(table)
+        return page
+
+    world.tables.scan = scan_beside_a_player  # type: ignore[method-assign]
+
+    assert world.reconcile() == []
+    assert world.lines == ["Reading the tables", "records: 4, entries: 4, totals: 2"]
+
+
+def test_records_in_doubt_are_read_together() -> None:
+    world = World()
+    world.ledger.entries.clear()
+    read, sizes = world.tables.read, list[int]()
+
+    def read_and_note(record_ids: Sequence[str], /) -> Mapping[str, tuple[Item | None, Item | None]]:
+        sizes.append(len(record_ids))
+        return read(record_ids)
+
+    world.tables.read = read_and_note  # type: ignore[method-assign]
+    world.reconcile()
+
+    assert set(sizes) == {3}
+
+
+def test_repairs_go_on_while_any_page_of_records_has_one_to_repair(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconciliation, "_COUNTED_AT_ONCE", 1)
+    world = World()
+    for record_id in "1", "2":
+        del world.ledger.entries[record_id]
+    world.ledger.totals["ann"] = Decimal(0), 0
+    left = iter(range(30))
+
+    def fail(transaction: Transaction) -> None:
+        if transaction.puts[0].record_id == "1" and next(left, None) is not None:
+            raise RetryableError("no answer")
+
+    world.ledger.before = fail
+
+    assert [each.repaired for each in world.reconcile(fix=True)] == [True, True]
+    assert world.counted() == world.source.sums()
+
+
+def test_a_test_event_for_a_record_without_a_score_is_orphaned() -> None:
+    world = World()
+    world.source.items[7] = {"RecordID": {"N": "7"}}
+    world.count_test_event("7", "ann", "5")
+
+    assert [(each.record_id, each.cause, each.is_test) for each in world.reconcile()] == [("7", Cause.ORPHANED, False)]
+
+
 def test_a_record_that_is_changed_after_it_was_accused_is_not_judged() -> None:
     world = World()
     world.source.items[3] = score_image(3, "bob", "11")
@@ -687,7 +851,7 @@ def test_a_record_that_is_changed_after_it_was_accused_is_not_judged() -> None:
 def test_a_verdict_has_three_values_wherever_it_is_shown(
     verdict: Verdict, judgement: str, code: int, published: dict[str, int], sentence: str
 ) -> None:
-    assert verdict.as_json()["verdict"] == judgement
+    assert verdict.as_json() == {"verdict": judgement, **verdict._asdict()}
     assert EXIT_CODES[verdict.judgement] == code
     assert metrics(verdict) == published
     assert sentence in told(verdict)
@@ -788,7 +952,7 @@ def test_two_reconciles_of_a_stage_do_not_run_at_once(tmp_path: Path) -> None:
 
     with (
         command._snapshot(system, ARN, 1),
-        pytest.raises(UserError, match="Another reconcile of stage test is running here"),
+        pytest.raises(UserError, match=r"^Another reconcile of stage test is running here. Wait for it$"),
         command._snapshot(system, ARN, 2),
     ):
         pass

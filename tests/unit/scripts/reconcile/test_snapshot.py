@@ -1,12 +1,14 @@
 """What a snapshot makes of what reconcile reads: which records are doubted, and which totals are suspected."""
 
+from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from handlers.aggregate_scores_by_user.change import Change
 from handlers.aggregate_scores_by_user.ledger import Entry
-from scripts.reconcile.snapshot import Snapshot
+from scripts.reconcile.snapshot import Finding, Snapshot
 from scripts.reconcile.tables import Item
 from tests.fakes.stream import NOW
 
@@ -26,6 +28,66 @@ def record(record_id: str, username: str | None, score: str) -> Change:
 
 def entry(score: str, version: str = "v") -> tuple[Entry, bool]:
     return Entry(version, "ann", Decimal(score)), False
+
+
+def test_what_was_read_before_repairs_began_is_forgotten(tmp_path: Path) -> None:
+    def reopened(snapshot: Snapshot) -> Snapshot:
+        snapshot.close()
+        return Snapshot(tmp_path / "snapshot")
+
+    snapshot = Snapshot(tmp_path / "snapshot")
+    snapshot.add_records("records", 0, None, [record("1", "ann", "1")])
+    snapshot.add_entries("entries", 0, None, {"1": entry("1")})
+    for scan in "before", "after":
+        snapshot.add_totals(scan, 0, None, [total("1", "1")])
+    snapshot = reopened(snapshot)
+    assert snapshot.size() == {"records": 1, "entries": 1, "totals": 1}
+
+    snapshot.use_up()
+
+    snapshot = reopened(snapshot)
+    assert snapshot.size() == {"records": 0, "entries": 0, "totals": 0}
+    snapshot.add_entries("entries", 0, None, {"1": entry("1")})
+    snapshot.suspect_everyone()
+    snapshot.measure("entries")
+    assert [each.username for each in snapshot.suspects(0)] == ["ann"], "her total is gone"
+
+
+def test_a_scan_goes_on_where_it_was_interrupted(snapshot: Snapshot) -> None:
+    scans: dict[str, Callable[[str, Item | None], None]] = {
+        "records": lambda scan, next_: snapshot.add_records(scan, 3, next_, []),
+        "entries": lambda scan, next_: snapshot.add_entries(scan, 3, next_, {}),
+        "before": lambda scan, next_: snapshot.add_totals(scan, 3, next_, []),
+    }
+    for scan, add in scans.items():
+        assert snapshot.position(scan, 3) == (False, None)
+        add(scan, total("1", "1"))
+        assert snapshot.position(scan, 3) == (False, total("1", "1"))
+        add(scan, None)
+        assert snapshot.position(scan, 3) == (True, None)
+
+
+def test_a_tombstone_is_no_entry_of_the_snapshot(snapshot: Snapshot) -> None:
+    snapshot.add_entries("entries", 0, None, {"1": (Entry("v", None, Decimal(0)), False)})
+
+    assert (snapshot.size()["entries"], snapshot.find_doubts()) == (0, 0)
+
+
+def test_every_finding_is_told_in_order(snapshot: Snapshot) -> None:
+    found = [Finding(None, str(number), "cause", "1", "2", False, False) for number in range(250)]
+    for each in found:
+        snapshot.find(each)
+
+    assert list(snapshot.findings()) == found
+
+
+def test_a_doubt_that_ends_before_a_look_has_found_nothing(snapshot: Snapshot) -> None:
+    snapshot.add_records("records", 0, None, [record("1", "ann", "1")])
+    snapshot.find_doubts()
+
+    snapshot.conclude("1", sound=False, problem="problem")
+
+    assert (snapshot.doubtful(), list(snapshot.findings())) == (0, [])
 
 
 def test_a_doubted_record_is_accused_the_moment_it_was_seen_unchanged_often_enough(snapshot: Snapshot) -> None:
@@ -86,6 +148,9 @@ def test_a_measure_is_steady_when_totals_sum_and_versions_are_what_they_were(sna
     assert measured(snapshot, "7", "7", entries) == 0
     assert measured(snapshot, "8", "8", entries) == 0
     assert measured(snapshot, "8", "8", entries | {"0": entry("2")}) == 0, "the sum changed"
+    assert measured(snapshot, "8", "8", entries | {"0": entry("2")}) == 1
+    del entries["0"]
+    assert measured(snapshot, "8", "8", entries) == 0, "an entry is gone"
 
 
 def test_a_user_without_a_total_is_suspected(snapshot: Snapshot) -> None:

@@ -98,15 +98,24 @@ def test_what_dynamodb_leaves_unprocessed_is_asked_for_until_it_is_read(dynamodb
     assert dynamodb.units == [4, 5, 6]
 
 
-def test_a_total_that_has_changed_meanwhile_is_left_alone(dynamodb: DynamoDB) -> None:
+@pytest.mark.parametrize("answer", [{}, {"Item": {"Username": {"S": "ann"}, "Correction": {"S": "another"}}}])
+def test_a_total_that_has_changed_meanwhile_is_left_alone(answer: Any, dynamodb: DynamoDB) -> None:
     dynamodb.stubber.add_client_error("update_item", "ConditionalCheckFailedException", http_status_code=400)
-    dynamodb.stubber.add_response("get_item", {"Item": {"Username": {"S": "ann"}, "Correction": {"S": "another"}}})
+    dynamodb.stubber.add_response("get_item", answer)
 
     assert not dynamodb.tables.correct("ann", {"Score": {"N": "1"}}, "2", 3, "mine")
 
     condition = dynamodb.requests[0]["ConditionExpression"]
     assert set(condition.split(" AND ")) >= {"Score = :Score", "attribute_not_exists(RecordCount)"}
     assert dynamodb.requests[1]["ConsistentRead"] is True
+
+
+def test_a_correction_takes_one_request(dynamodb: DynamoDB) -> None:
+    dynamodb.stubber.add_response("update_item", {})
+
+    assert dynamodb.tables.correct("ann", {"Score": {"N": "1"}}, "2", 3, "mine")
+
+    assert len(dynamodb.requests) == 1
 
 
 def test_a_correction_that_is_refused_is_no_correction(dynamodb: DynamoDB) -> None:
@@ -125,6 +134,10 @@ def test_a_write_that_another_is_in_the_way_of_may_be_repeated(code: str, dynamo
         dynamodb.tables.correct("ann", {}, "2", 3, "mine")
     with pytest.raises(RetryableError, match=code):
         dynamodb.tables.mend("1", {}, Entry("v", None, Decimal(0)))
+
+
+def test_tables_go_by_their_names_in_the_lab() -> None:
+    assert sorted(Table) == ["GameScoreLedger", "GameScoreRecords", "GameScoresByUser"]
 
 
 def test_a_key_has_one_spelling() -> None:
