@@ -67,7 +67,7 @@ class Lab:
     """One walk through the lab, with users and records that nobody else has."""
 
     def __init__(self, system: Deployed, now: datetime) -> None:
-        self._system = system
+        self._system, self._session = system, system.session
         self._started = now
         # Below zero, where no game's are.
         self._tested_record, self._stored_record = (-int(now.timestamp() * 1000) * 10 - n for n in (0, 1))
@@ -95,10 +95,8 @@ class Lab:
 
     def _stream(self) -> Iterator[Check]:
         def active() -> str | None:
-            name = self._system.outputs["stream"]["name"]
-            stream = self._system.session.client("kinesis").describe_stream_summary(StreamName=name)[
-                "StreamDescriptionSummary"
-            ]
+            kinesis, name = self._session.client("kinesis"), self._system.outputs["stream"]["name"]
+            stream = kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
             return f"open shards: {stream['OpenShardCount']}" if stream["StreamStatus"] == "ACTIVE" else None
 
         yield Check("Task 1: Create an Amazon Kinesis Stream", "the stream Demo-Stream is active", active)
@@ -108,7 +106,7 @@ class Lab:
         yield Check(task, f"the function {_KINESIS}", lambda: self._active(_KINESIS))
         yield Check(task, "its trigger, Demo-Stream, is enabled", lambda: self._triggered(_KINESIS, "kinesis"))
         payload = f"Hello from {self._stored_user}"
-        self._system.session.client("kinesis").put_record(
+        self._session.client("kinesis").put_record(
             StreamName=self._system.outputs["stream"]["name"], PartitionKey="lab", Data=payload.encode()
         )
         yield Check(task, "it runs when data is sent to the stream", lambda: self._logged(payload), _SECONDS)
@@ -116,7 +114,7 @@ class Lab:
     def _test_of_the_stream_function(self) -> Iterator[Check]:
         task = "Task 3: Test your Function"
         event, function = read_event("stream"), self._system.function(_KINESIS)
-        test = functools.cache(lambda: invoke(self._system.session, function["live_arn"], event))
+        test = functools.cache(lambda: invoke(self._session, function["live_arn"], event))
         yield Check(task, "Execution result: succeeded", lambda: _succeeded(test()))
         yield Check(task, "Details: duration, resources, maximum memory used", lambda: _resources(test()))
         yield Check(
@@ -125,7 +123,7 @@ class Lab:
             lambda: _line(test(), "Decoded payload: Hello, this is a test 123."),
         )
         for _ in range(_INVOCATIONS - 1):
-            invoke(self._system.session, function["live_arn"], event)
+            invoke(self._session, function["live_arn"], event)
         for metric, statistic in _METRICS.items():
             look = functools.partial(self._measured, function["name"], metric, statistic)
             yield Check(task, f"the metric {metric} after four invocations", look, _METRIC_SECONDS)
@@ -155,25 +153,24 @@ class Lab:
         )
 
     def _active(self, function: str) -> str | None:
-        found = self._system.session.client("lambda").get_function_configuration(
-            FunctionName=self._system.function(function)["name"]
-        )
+        name = self._system.function(function)["name"]
+        found = self._session.client("lambda").get_function_configuration(FunctionName=name)
         return found["Runtime"] if found.get("State") == "Active" else None
 
     def _triggered(self, function: str, service: str) -> str | None:
         uuid = self._system.function(function)["mapping_uuid"]
-        mapping = self._system.session.client("lambda").get_event_source_mapping(UUID=uuid)
+        mapping = self._session.client("lambda").get_event_source_mapping(UUID=uuid)
         source = mapping["EventSourceArn"]
         return source if mapping["State"] == "Enabled" and source.split(":")[2] == service else None
 
     def _logged(self, payload: str) -> str | None:
         groups = {_KINESIS: self._system.function(_KINESIS)["log_group"]}
         # The clocks of this machine and of AWS may differ.
-        found = lines(self._system.session.client("logs"), groups, self._started - timedelta(minutes=1))
+        found = lines(self._session.client("logs"), groups, self._started - timedelta(minutes=1))
         return next((f"Decoded payload: {payload}" for line in found if payload in line.message), None)
 
     def _measured(self, function: str, metric: str, statistic: Literal["Sum", "SampleCount"]) -> str | None:
-        points: Any = self._system.session.client("cloudwatch").get_metric_statistics(
+        points: Any = self._session.client("cloudwatch").get_metric_statistics(
             Namespace="AWS/Lambda",
             MetricName=metric,
             Dimensions=[{"Name": "FunctionName", "Value": function}],
@@ -186,18 +183,14 @@ class Lab:
         return f"{seen:.0f} of them" if seen >= _INVOCATIONS else None
 
     def _keyed(self, name: str, key: str) -> str | None:
-        table = self._system.session.client("dynamodb").describe_table(TableName=self._system.table(name)["name"])[
-            "Table"
-        ]
+        table = self._session.client("dynamodb").describe_table(TableName=self._system.table(name)["name"])["Table"]
         types = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
         (hash_key,) = (each["AttributeName"] for each in table["KeySchema"])
         return table["TableStatus"] if f"{hash_key} ({types[hash_key]})" == key else None
 
     def _streaming(self) -> str | None:
         name = self._system.table("GameScoreRecords")["name"]
-        stream = (
-            self._system.session.client("dynamodb").describe_table(TableName=name)["Table"].get("StreamSpecification")
-        )
+        stream = self._session.client("dynamodb").describe_table(TableName=name)["Table"].get("StreamSpecification")
         return stream["StreamViewType"] if stream and stream.get("StreamViewType") == "NEW_IMAGE" else None
 
     def _invoke_aggregate(self, event_name: str, sequence_number: str) -> Execution:
@@ -210,7 +203,7 @@ class Lab:
             body["NewImage"] = {**body["NewImage"], **key, "Username": {"S": self._tested_user}}
         record = {**self._score, "eventName": event_name, "dynamodb": body}
         event, function = json.dumps({"Records": [record]}).encode(), self._system.function(_AGGREGATE)
-        return invoke(self._system.session, function["live_arn"], event)
+        return invoke(self._session, function["live_arn"], event)
 
     def _total(self, username: str) -> str | None:
         item = self._totals.get_item(Key={"Username": username}, ConsistentRead=True).get("Item")
@@ -218,11 +211,11 @@ class Lab:
 
     @property
     def _records(self) -> Any:
-        return self._system.session.resource("dynamodb").Table(self._system.table("GameScoreRecords")["name"])
+        return self._session.resource("dynamodb").Table(self._system.table("GameScoreRecords")["name"])
 
     @property
     def _totals(self) -> Any:
-        return self._system.session.resource("dynamodb").Table(self._system.table("GameScoresByUser")["name"])
+        return self._session.resource("dynamodb").Table(self._system.table("GameScoresByUser")["name"])
 
 
 def _succeeded(execution: Execution) -> str | None:
