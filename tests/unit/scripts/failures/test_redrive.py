@@ -218,8 +218,9 @@ def command(store: Store, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tupl
     """Runs a command on the bucket, with this function; its exit code, and what it printed."""
 
     def run(main: Callable[..., None], invoke: Callable[[Sequence[Record]], Answer], *options: str) -> tuple[int, str]:
-        monkeypatch.setattr(f"{main.__module__}.deployed", {"a stage": System(lambda _: store.client)}.__getitem__)
-        monkeypatch.setattr("scripts.failures.redrive.targets", lambda _: {FUNCTION: Target(invoke, 10)})
+        system = System(lambda _: store.client)
+        monkeypatch.setattr(f"{main.__module__}.deployed", {"a stage": system}.__getitem__)
+        monkeypatch.setattr("scripts.failures.redrive.targets", {system: {FUNCTION: Target(invoke, 10)}}.__getitem__)
         app = typer.Typer()
         app.command()(main)
         done = CliRunner().invoke(app, ["--stage", "a stage", *options])
@@ -263,6 +264,25 @@ def test_what_failed_at_the_very_moment_is_among_what_failed_since(store: Store)
     key = store.park(1)
 
     assert [each.key for each in store.bucket.failures(since=store.failure().modified)] == [key]
+
+
+def test_what_failed_before_hides_nothing_that_failed_since(store: Store, clock: Callable[[], None]) -> None:
+    clock()
+    store.park(1)
+    since = store.failure().modified
+    clock()
+    clock()
+    later = store.park(2)
+
+    assert [each.key for each in store.bucket.failures(since=since + timedelta(hours=1))] == [later]
+
+
+def test_every_page_of_the_bucket_is_looked_at(store: Store) -> None:
+    one_a_page: Any = lambda params, **_: {**params, "MaxKeys": 1}  # noqa: E731
+    store.client.meta.events.register("provide-client-params.s3.ListObjectsV2", one_a_page)
+    keys = [store.park(number) for number in range(1, 4)]
+
+    assert [each.key for each in store.bucket.failures()] == keys
 
 
 def test_only_the_failures_of_a_function_are_redriven_when_it_is_named(store: Store, command: Command) -> None:

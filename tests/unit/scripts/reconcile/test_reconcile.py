@@ -853,6 +853,22 @@ def test_a_score_that_counts_for_another_user_is_drift() -> None:
     }
 
 
+def test_a_version_with_a_sign_more_is_sound() -> None:
+    item: Item = {"RecordID": {"N": "1"}, "Version": {"S": f"{LABEL}#{7:040}++"}}
+
+    assert read_entry(item, LABEL) == (Entry(f"{LABEL}#{7:040}++", None, Decimal(0)), None)
+
+
+def test_each_correction_has_a_name_of_its_own() -> None:
+    world = World()
+    for _ in range(2):
+        world.ledger.totals["bob"] = Decimal(20), 2
+        world.snapshot = Snapshot(":memory:")
+        world.reconcile(fix=True)
+
+    assert world.counted() == world.source.sums()
+
+
 def test_records_in_doubt_are_read_together() -> None:
     world = World()
     world.ledger.entries.clear()

@@ -83,6 +83,42 @@ def test_records_in_doubt_and_suspects_are_both_unjudged(snapshot: Snapshot) -> 
     assert snapshot.unjudged() == 1 + 2
 
 
+def test_a_record_of_zero_without_an_entry_is_doubted(snapshot: Snapshot) -> None:
+    snapshot.add_records("records", 0, None, [record("1", "ann", "0")])
+
+    assert snapshot.find_doubts() == 1
+
+
+def test_every_suspect_is_told(snapshot: Snapshot) -> None:
+    names = [f"user-{number:03}" for number in range(250)]
+    for scan in "before", "after":
+        snapshot.add_totals(scan, 0, None, [total("1", "1", name) for name in names])
+    snapshot.suspect_everyone()
+    snapshot.measure("entries")
+
+    assert [each.username for each in snapshot.suspects(0)] == names
+
+
+def test_what_was_found_first_of_a_suspect_is_kept(snapshot: Snapshot) -> None:
+    first, second = (Finding("ann", None, cause, "1 1", "0 0", False, False) for cause in ("first", "second"))
+    snapshot.add_totals("after", 0, None, [total("1", "1")])
+    snapshot.suspect_everyone()
+    snapshot.measure("entries")
+
+    for finding in first, second:
+        snapshot.accuse("ann", finding)
+
+    assert [each.finding for each in snapshot.accused()] == [first]
+
+
+def test_what_was_found_before_an_interrupt_is_found_anew(tmp_path: Path) -> None:
+    interrupted = Snapshot(tmp_path / "snapshot")
+    interrupted.find(Finding(None, "1", "cause", "1", "2", False, False))
+    interrupted.close()
+
+    assert list(Snapshot(tmp_path / "snapshot").findings()) == []
+
+
 def test_every_finding_is_told_in_order(snapshot: Snapshot) -> None:
     found = [Finding(None, str(number), "cause", "1", "2", False, False) for number in range(250)]
     for each in found:
