@@ -101,7 +101,8 @@ def test_every_suspect_is_told(snapshot: Snapshot) -> None:
 
 def test_what_was_found_first_of_a_suspect_is_kept(snapshot: Snapshot) -> None:
     first, second = (Finding("ann", None, cause, "1 1", "0 0", False, False) for cause in ("first", "second"))
-    snapshot.add_totals("after", 0, None, [total("1", "1")])
+    for scan in "before", "after":
+        snapshot.add_totals(scan, 0, None, [total("1", "1")])
     snapshot.suspect_everyone()
     snapshot.measure("entries")
 
