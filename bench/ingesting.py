@@ -31,9 +31,9 @@ Store = Callable[[Any, Sequence[ScoreEvent]], object]
 
 def _item(event: ScoreEvent) -> dict[str, Any]:
     return {
-        "RecordID": {"N": decimals.spell(event.record_id)},
+        "RecordID": {"N": decimals.canonical(event.record_id)},
         "Username": {"S": event.username},
-        "Score": {"N": decimals.spell(event.score)},
+        "Score": {"N": decimals.canonical(event.score)},
         "EventPosition": {"S": event.position},
     }
 

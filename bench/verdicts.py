@@ -25,7 +25,7 @@ from bench.writing import PEERS
 from handlers.shared.lambda_types import DynamoDBRecord
 from tests.fakes.invocation import ShuffledWorkers
 from tests.fakes.stream import SourceTable
-from tests.property.world import CrashError, World, played
+from tests.property.fault_model import CrashError, FaultyStream, played
 
 _KEYS = {TOTALS: ("Username", "S"), LEDGER: ("RecordID", "N"), IDEMPOTENCY: ("id", "S")}
 _EXPIRES = {LEDGER: "ExpiresAt", IDEMPOTENCY: "expiration"}
@@ -98,16 +98,16 @@ def _play(peer: Peer, scenario: Scenario, seed: int) -> str:
                 raise CrashError from error  # Lambda delivers the batch again, whatever was raised
             return answer if isinstance(answer, Mapping) else {"batchItemFailures": []}
 
-        world = World(table, random, invoke, mishaps=scenario.mishaps, throttle=_throttle)
-        account.intercept(client, world)
+        stream = FaultyStream(table, random, invoke, mishaps=scenario.mishaps, throttle=_throttle)
+        account.intercept(client, stream)
         try:
             with patch.object(time, "sleep", lambda _: None):
                 try:
-                    world.drain_in_turns(scenario.consumers)
+                    stream.drain_in_turns(scenario.consumers)
                 except AssertionError:
                     return "blocks the shard"
                 _sleep(2 * _SECONDS)  # until what a crash has left in progress has expired
-                world.redrive()
+                stream.redrive()
                 if scenario.replay_days is not None:
                     account.pass_seconds(scenario.replay_days * _DAY)
                     invoke(random.sample(table.stream, len(table.stream)))
@@ -142,13 +142,13 @@ class _Account:
     now: float = 0.0
     _answers: dict[str, tuple[float, Any]] = field(default_factory=dict)
 
-    def intercept(self, client: Any, world: World) -> None:
-        """Let the world strike before and after each call."""
+    def intercept(self, client: Any, stream: FaultyStream) -> None:
+        """Let the stream strike before and after each call."""
         client.meta.events.register(
-            "before-call.dynamodb", lambda model, context, **_: self._before(model, context, world)
+            "before-call.dynamodb", lambda model, context, **_: self._before(model, context, stream)
         )
         client.meta.events.register(
-            "after-call.dynamodb", lambda context, parsed, **_: self._after(context, parsed, world)
+            "after-call.dynamodb", lambda context, parsed, **_: self._after(context, parsed, stream)
         )
         client.meta.events.register(
             "provide-client-params.dynamodb.TransactWriteItems",
@@ -165,23 +165,23 @@ class _Account:
                 if item.get(attribute, float("inf")) < time.time() + self.now:
                     table.delete_item(Key={_KEYS[name][0]: item[_KEYS[name][0]]})
 
-    def _before(self, model: Any, context: dict[str, Any], world: World) -> Any:
-        world.before(model)
+    def _before(self, model: Any, context: dict[str, Any], stream: FaultyStream) -> Any:
+        stream.before(model)
         seen, answer = self._answers.get(context.get("token") or "", (-float("inf"), None))
         return answer if answer and self.now < seen + _TOKEN_SECONDS else None
 
-    def _after(self, context: dict[str, Any], parsed: Any, world: World) -> None:
+    def _after(self, context: dict[str, Any], parsed: Any, stream: FaultyStream) -> None:
         if context.get("token") and "Error" not in parsed:
             http: Any = type("Response", (), {"status_code": 200})
             self._answers.setdefault(context["token"], (self.now, (http, parsed)))
-        world.after(parsed)
+        stream.after(parsed)
 
 
 _ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
     "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_MAX_ATTEMPTS": "1",  # what the world does to a call is what is left when retries are exhausted
+    "AWS_MAX_ATTEMPTS": "1",  # what the stream does to a call is what is left when retries are exhausted
 }
 
 

@@ -59,9 +59,9 @@ class Deployed:
         return known[name]
 
 
-def deployed(stage_name: str, ambient: Mapping[str, str] = os.environ) -> Deployed:
+def deployed(stage_name: str, environ: Mapping[str, str] = os.environ) -> Deployed:
     """Return what is deployed in the stage of that name. Raises what `resolve` and `deployed_in` do."""
-    return deployed_in(resolve(stage_name, ambient))
+    return deployed_in(resolve(stage_name, environ))
 
 
 def deployed_in(stage: Stage) -> Deployed:

@@ -124,9 +124,9 @@ class Stage:
             "AWS_DEFAULT_PROFILE": None,
         }
 
-    def process_environment(self, ambient: Mapping[str, str]) -> dict[str, str]:
+    def process_environment(self, environ: Mapping[str, str]) -> dict[str, str]:
         """Return the whole environment of a process that is to work on this stage, given that of this process."""
-        return {name: value for name, value in {**ambient, **self.environment}.items() if value is not None}
+        return {name: value for name, value in {**environ, **self.environment}.items() if value is not None}
 
     @cached_property
     def session(self) -> boto3.Session:
@@ -149,38 +149,38 @@ class Stage:
             ) from error
 
 
-def resolve(name: str, ambient: Mapping[str, str]) -> Stage:
+def resolve(name: str, environ: Mapping[str, str]) -> Stage:
     """The stage of that name, in the environment that the command was started in.
 
     STAGES_DIR names another folder of stages than terraform/stages: scripts/develop/acceptance.py writes one.
     Raises UserError for an unknown stage, a region that is not set, or an endpoint where AWS is meant.
     """
-    stages_folder = Path(ambient.get("STAGES_DIR") or STAGES)
+    stages_folder = Path(environ.get("STAGES_DIR") or STAGES)
     known = stages(stages_folder)
     if name not in known:
         raise UserError(f"There is no stage {name!r}. Choose one of {', '.join(known)}: STAGE={[*known, LOCAL][0]}")
-    folder = Path(ambient.get("LOCAL_DIR") or ROOT / ".local").resolve()
+    folder = Path(environ.get("LOCAL_DIR") or ROOT / ".local").resolve()
     if name == LOCAL:
-        return Stage(name, REGION, _local_endpoint(ambient, folder), folder, stages_folder)
-    if ambient.get("AWS_ENDPOINT_URL"):
+        return Stage(name, REGION, _local_endpoint(environ, folder), folder, stages_folder)
+    if environ.get("AWS_ENDPOINT_URL"):
         raise UserError(
-            f"Stage {name} is in AWS, but AWS_ENDPOINT_URL is set, to {ambient['AWS_ENDPOINT_URL']}. "
+            f"Stage {name} is in AWS, but AWS_ENDPOINT_URL is set, to {environ['AWS_ENDPOINT_URL']}. "
             "Unset it: unset AWS_ENDPOINT_URL AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY"
         )
-    region = ambient.get("AWS_REGION") or ambient.get("AWS_DEFAULT_REGION") or boto3.Session().region_name
+    region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or boto3.Session().region_name
     if not region:
         raise UserError(f"No region to use for stage {name}. Set one: export AWS_REGION={REGION}")
     return Stage(name, region, None, folder, stages_folder)
 
 
-def _local_endpoint(ambient: Mapping[str, str], folder: Path) -> str:
+def _local_endpoint(environ: Mapping[str, str], folder: Path) -> str:
     """LOCAL_PORT, else AWS_ENDPOINT_URL, else where the local cloud runs already, else the usual port."""
-    port = ambient.get("LOCAL_PORT")
+    port = environ.get("LOCAL_PORT")
     if port:
         if not port.isdecimal() or not 0 < int(port) < 65536:
             raise UserError(f"LOCAL_PORT={port} is not a port. Choose one from 1024 to 65535.")
         return f"http://{HOST}:{port}"
-    endpoint = ambient.get("AWS_ENDPOINT_URL")
+    endpoint = environ.get("AWS_ENDPOINT_URL")
     if endpoint:
         if not _LOOPBACK.fullmatch(endpoint):
             raise UserError(

@@ -183,7 +183,7 @@ def _values(record: Mapping[str, Any], names: Any) -> dict[str, dict[str, str]]:
 
 def _number(name: str, value: Any) -> str:
     try:
-        return decimals.spell(decimals.parse(str(value).strip()))
+        return decimals.canonical(decimals.parse(str(value).strip()))
     except ValueError as error:
         raise InvalidError(f"{name} {error}") from None
 

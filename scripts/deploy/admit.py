@@ -65,12 +65,12 @@ def admit(github: GitHub, commit: str, ref: str) -> None:
         raise UserError(f"The deployment of {commit} to dev is not a success but {state}. Mend it first.")
 
 
-def from_environment(ambient: Mapping[str, str]) -> GitHub:
+def from_environment(environ: Mapping[str, str]) -> GitHub:
     """The repository that a workflow runs in. Raises UserError elsewhere."""
     names = ("GITHUB_API_URL", "GITHUB_REPOSITORY", "GITHUB_TOKEN")
-    if missing := [name for name in names if not ambient.get(name)]:
+    if missing := [name for name in names if not environ.get(name)]:
         raise UserError(f"This is for a workflow on GitHub, which sets {', '.join(missing)}.")
-    return GitHub(*(ambient[name] for name in names))
+    return GitHub(*(environ[name] for name in names))
 
 
 def main(commit: str = typer.Option("", help="the commit's SHA")) -> None:

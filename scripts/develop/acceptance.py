@@ -351,8 +351,8 @@ def _trial_of(target: Stage, folder: Path) -> Stage:
     """Return the trial of a stage. A local one has a local cloud of its own, which may run since an earlier run."""
     if target.is_local:
         running = LocalCloud(folder / "cloud").port()
-        ambient = {"LOCAL_DIR": str(folder), "LOCAL_PORT": str(running or free_port())}
-        target = resolve(LOCAL, ambient)
+        environ = {"LOCAL_DIR": str(folder), "LOCAL_PORT": str(running or free_port())}
+        target = resolve(LOCAL, environ)
     return trial(target, folder)
 
 

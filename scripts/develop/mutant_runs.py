@@ -75,7 +75,7 @@ class CleanRun:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class MutantResult:
     """What became of a mutant."""
 
     mutant: Mutant
@@ -126,7 +126,7 @@ def run_mutants(
     clean: CleanRun,
     tests: Sequence[Path],
     directory: Path,
-    tell: Callable[[Verdict], object],
+    tell: Callable[[MutantResult], object],
 ) -> None:
     """Try mutants, as many at once as there are processors, and tell each verdict as it comes."""
     host = _Host(mutants, clean, directory, tell)
@@ -142,7 +142,7 @@ class _Host:
     """A plugin of pytest that, in place of running the tests, forks a process for each mutant that does."""
 
     def __init__(
-        self, mutants: Sequence[Mutant], clean: CleanRun, directory: Path, tell: Callable[[Verdict], object]
+        self, mutants: Sequence[Mutant], clean: CleanRun, directory: Path, tell: Callable[[MutantResult], object]
     ) -> None:
         self.has_run = False
         self.error: BaseException | None = None
@@ -172,14 +172,14 @@ class _Host:
                     mutant = self._waiting.pop()
                     tests = self._clean.tests_of(mutant)
                     if not tests:
-                        self._tell(Verdict(mutant, None))
+                        self._tell(MutantResult(mutant, None))
                         continue
                     log = self._directory / mutant.id
                     running[_fork(partial(self._run, mutant, [items[test] for test in tests]), log)] = mutant, log
                 if running:
                     pid, status = os.wait()
                     mutant, log = running.pop(pid)
-                    self._tell(Verdict(mutant, _noticed_by(os.waitstatus_to_exitcode(status), log)))
+                    self._tell(MutantResult(mutant, _noticed_by(os.waitstatus_to_exitcode(status), log)))
                     log.unlink()
         except BaseException as error:  # noqa: BLE001  pytest would only report it
             self.error = error

@@ -23,7 +23,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from scripts.cli import UserError
-from scripts.develop.mutant_runs import CleanRuns, Verdict, run_mutants
+from scripts.develop.mutant_runs import CleanRuns, MutantResult, run_mutants
 from scripts.develop.mutation import Mutant, by_hand, mutants
 from scripts.stage import ROOT
 
@@ -83,7 +83,7 @@ class Results:
         test, digest = self._noticed.get(mutant.id, ("", ""))
         return bool(test) and digest == self._digest(test)
 
-    def keep(self, verdict: Verdict) -> None:
+    def keep(self, verdict: MutantResult) -> None:
         """Remember that a mutant was noticed. A survivor is always tried again."""
         if verdict.noticed_by is not None:
             self._noticed[verdict.mutant.id] = [verdict.noticed_by, self._digest(verdict.noticed_by)]
@@ -158,7 +158,7 @@ def main(
         survivors: list[Mutant] = []
         with _progress(len(every)) as advance:
 
-            def tell(verdict: Verdict) -> None:
+            def tell(verdict: MutantResult) -> None:
                 if verdict.noticed_by is not None:
                     results.keep(verdict)
                     if not sample:

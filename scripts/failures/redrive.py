@@ -29,7 +29,7 @@ STILL_FAILING = 2
 _LONGEST_INVOCATION = 900  # seconds, the most that Lambda allows
 
 
-class Verdict(StrEnum):
+class Outcome(StrEnum):
     """What became of one object."""
 
     REDRIVEN = "redriven"
@@ -45,7 +45,7 @@ class Result(NamedTuple):
     """What became of one object, and why."""
 
     failure: Failure
-    verdict: Verdict
+    outcome: Outcome
     reason: str
 
 
@@ -81,21 +81,21 @@ def _conclude(failure: Failure, left: list[tuple[Record, str]], bucket: Bucket) 
     if left:
         reason = "; ".join(sorted({reason for _, reason in left}))
         kept = bucket.keep(failure, [record for record, _ in left], reason)
-        return Result(failure, Verdict.FAILING if kept else Verdict.OVERTAKEN, reason)
+        return Result(failure, Outcome.FAILING if kept else Outcome.OVERTAKEN, reason)
     latest = bucket.latest(failure)
     # A function reports a record that it parks as done: then the object is a new one, and the record fails still.
     if latest is not None and latest is not failure:
         if not latest.unreadable and latest.failed_at > failure.failed_at:
             # The function cannot know when the record first failed: it may not read the bucket.
             bucket.keep(replace(latest, failed_at=failure.failed_at), latest.records, latest.reason)
-        return Result(failure, Verdict.FAILING, latest.reason)
-    return Result(failure, Verdict.REDRIVEN if bucket.set_aside(failure) else Verdict.OVERTAKEN, "")
+        return Result(failure, Outcome.FAILING, latest.reason)
+    return Result(failure, Outcome.REDRIVEN if bucket.set_aside(failure) else Outcome.OVERTAKEN, "")
 
 
 def _skip(failure: Failure, why: str) -> Result:
     if failure.unreadable:
-        return Result(failure, Verdict.UNREADABLE, failure.reason)
-    return Result(failure, Verdict.SKIPPED, why)
+        return Result(failure, Outcome.UNREADABLE, failure.reason)
+    return Result(failure, Outcome.SKIPPED, why)
 
 
 def targets(system: Deployed) -> dict[str, Target]:
@@ -144,32 +144,32 @@ def main(
     name = system.function(function)["name"] if function else None
     bucket = FailureBucket(system.session.client("s3"), system.outputs["failure_bucket"])
     show: Callable[[Result], None] = _show_json if as_json else _show
-    verdicts = dict.fromkeys(Verdict, 0)
+    counts = dict.fromkeys(Outcome, 0)
     for result in redrive_all(bucket.failures(earliest, name), bucket, targets(system), dry_run=dry_run):
-        verdicts[result.verdict] += 1
+        counts[result.outcome] += 1
         show(result)
     if not as_json:
-        told = ", ".join(f"{verdict} {count}" for verdict, count in verdicts.items() if count)
+        told = ", ".join(f"{outcome} {count}" for outcome, count in counts.items() if count)
         typer.echo(f"Objects: {told}." if told else "Nothing has failed.")
-    if not dry_run and (verdicts[Verdict.FAILING] or verdicts[Verdict.UNREADABLE]):
+    if not dry_run and (counts[Outcome.FAILING] or counts[Outcome.UNREADABLE]):
         raise typer.Exit(STILL_FAILING)
 
 
 def _show(result: Result) -> None:
-    failure, verdict, reason = result
+    failure, outcome, reason = result
     records = "not known" if failure.unreadable else len(failure.records)
-    typer.echo(f"{verdict:10}  {failure.key}  records: {records}" + (f"  {reason}" if reason else ""))
+    typer.echo(f"{outcome:10}  {failure.key}  records: {records}" + (f"  {reason}" if reason else ""))
 
 
 def _show_json(result: Result) -> None:
-    failure, verdict, reason = result
+    failure, outcome, reason = result
     typer.echo(
         json.dumps(
             {
                 "key": failure.key,
                 "function": failure.function,
                 "records": None if failure.unreadable else len(failure.records),
-                "verdict": verdict,
+                "outcome": outcome,
                 "reason": reason,
             }
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from handlers.shared.parking import PARKED, moment
+from handlers.shared.parking import PARKED, event_time
 from localcloud.engine import invocation_record
 from localcloud.engine.invocation_record import UnreadableError
 
@@ -60,7 +60,7 @@ class Failure:
     @property
     def oldest(self) -> datetime | None:
         """When the oldest of its records was written to the stream; None when none says so."""
-        moments = [moment for record in self.records if (moment := _written(record)) is not None]
+        moments = [at for record in self.records if (at := _written(record)) is not None]
         return datetime.fromtimestamp(min(moments), UTC) if moments else None
 
 
@@ -183,5 +183,5 @@ def _written(record: Any) -> float | None:
     for source, field in (("dynamodb", "ApproximateCreationDateTime"), ("kinesis", "approximateArrivalTimestamp")):
         body = record.get(source) if isinstance(record, dict) else None
         if isinstance(body, dict):
-            return moment(body.get(field))
+            return event_time(body.get(field))
     return None

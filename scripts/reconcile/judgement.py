@@ -38,7 +38,7 @@ class Judgement(StrEnum):
     NOT_JUDGED = "not judged"
 
 
-class Verdict(NamedTuple):
+class Summary(NamedTuple):
     """The result of a reconcile."""
 
     in_drift: int
@@ -58,7 +58,7 @@ class Verdict(NamedTuple):
         return Judgement.NOT_JUDGED if self.unjudged else Judgement.EXACT
 
     def as_json(self) -> dict[str, Any]:
-        """Return the verdict as a script reads it."""
+        """Return the summary as a script reads it."""
         return {"verdict": self.judgement, **self._asdict()}
 
 
@@ -157,8 +157,8 @@ class Pair(NamedTuple):
         if self.damage is not None:
             counts[_username(self.item)] = "unreadable"
         if self.entry is not None:
-            counts[self.entry.username] = decimals.spell(self.entry.score)
-        should = {self.record.username: decimals.spell(self.record.score)}
+            counts[self.entry.username] = decimals.canonical(self.entry.score)
+        should = {self.record.username: decimals.canonical(self.record.score)}
         users: list[str | None] = [*sorted({user for user in (*counts, *should) if user is not None})] or [None]
         return [
             Finding(

@@ -20,7 +20,7 @@ from handlers.shared.retrying import Patience
 from handlers.shared.workers import Threads
 from scripts.cli import UserError
 from scripts.deployment import Deployed, deployed
-from scripts.reconcile.judgement import Judgement, Verdict
+from scripts.reconcile.judgement import Judgement, Summary
 from scripts.reconcile.reconciliation import Reconciliation
 from scripts.reconcile.snapshot import Finding, Snapshot
 from scripts.reconcile.tables import DynamoDBScoreTables, Table, Throttle
@@ -33,7 +33,7 @@ DRIFT, NOT_JUDGED = "Drift", "NotJudged"
 """The metrics, by Stage: users left in drift, and records and totals that could not be judged."""
 
 RATE, SEGMENTS, PAUSE = 1000.0, 8, 5.0
-"""Read capacity units a second, parts of a table read at once, and seconds between looks, unless told otherwise."""
+"""Read capacity units a second, parts of a table read at once, and seconds between looks, unless describe otherwise."""
 
 _ROUND_SECONDS = 60
 _RESUMABLE_SECONDS = 24 * 60 * 60
@@ -47,14 +47,14 @@ def main(
     pause: float = typer.Option(
         5, min=0, help="seconds between two looks at what is in doubt: longer than counting lags"
     ),
-    as_json: bool = typer.Option(False, "--json", help="one JSON document a finding, then one with the verdict"),
+    as_json: bool = typer.Option(False, "--json", help="one JSON document a finding, then one with the summary"),
 ) -> None:
     """Compare records, ledger and totals. Exit codes: 0 exact, 2 wrong, 3 not judged, 1 an error."""
     system = deployed(stage)
-    verdict = reconcile(system, show_json if as_json else show, fix=fix, rate=rate, segments=segments, pause=pause)
-    typer.echo(json.dumps(verdict.as_json()) if as_json else told(verdict))
-    publish(system, verdict)
-    raise typer.Exit(EXIT_CODES[verdict.judgement])
+    summary = reconcile(system, show_json if as_json else show, fix=fix, rate=rate, segments=segments, pause=pause)
+    typer.echo(json.dumps(summary.as_json()) if as_json else describe(summary))
+    publish(system, summary)
+    raise typer.Exit(EXIT_CODES[summary.judgement])
 
 
 def _tell(line: str) -> None:
@@ -70,7 +70,7 @@ def reconcile(
     segments: int = SEGMENTS,
     pause: float = PAUSE,
     tell: Callable[[str], None] = _tell,
-) -> Verdict:
+) -> Summary:
     """Reconcile a deployed system, and report each finding. `tell` gets a line at each step."""
     settings = _settings(system)
     stream_arn = _stream_arn(system)
@@ -78,27 +78,27 @@ def reconcile(
     throttle = Throttle(rate, time.monotonic, ended.wait)
     with _snapshot(system, stream_arn, segments) as snapshot:
         try:
-            verdict = _reconciliation(system, settings, snapshot, stream_arn, throttle, segments, pause, tell).run(
+            summary = _reconciliation(system, settings, snapshot, stream_arn, throttle, segments, pause, tell).run(
                 fix=fix
             )
         finally:
             ended.set()  # or an interrupt would wait for threads that wait for the throttle
         for finding in snapshot.findings():
             on_finding(finding)
-    return verdict
+    return summary
 
 
-def metrics(verdict: Verdict) -> dict[str, int]:
-    """Return what to publish of a verdict.
+def metrics(summary: Summary) -> dict[str, int]:
+    """Return what to publish of a summary.
 
     Drift is left out when it is not known to be 0: published, it would end the alarm that an earlier run has raised.
     """
-    known = {} if verdict.judgement is Judgement.NOT_JUDGED else {DRIFT: verdict.left}
-    return {**known, NOT_JUDGED: verdict.unjudged}
+    known = {} if summary.judgement is Judgement.NOT_JUDGED else {DRIFT: summary.left}
+    return {**known, NOT_JUDGED: summary.unjudged}
 
 
-def publish(system: Deployed, verdict: Verdict) -> None:
-    """Publish a verdict as metrics of the stage."""
+def publish(system: Deployed, summary: Summary) -> None:
+    """Publish a summary as metrics of the stage."""
     system.session.client("cloudwatch").put_metric_data(
         Namespace=_settings(system).metrics_namespace,
         MetricData=[
@@ -108,7 +108,7 @@ def publish(system: Deployed, verdict: Verdict) -> None:
                 "Value": value,
                 "Unit": "Count",
             }
-            for name, value in metrics(verdict).items()
+            for name, value in metrics(summary).items()
         ],
     )
 
@@ -210,11 +210,11 @@ def show_json(finding: Finding) -> None:
     typer.echo(json.dumps(finding._asdict()))
 
 
-def told(verdict: Verdict) -> str:
-    """Return the verdict in a few sentences, of which the first gives it."""
-    in_drift, left, unjudged, tests = verdict
+def describe(summary: Summary) -> str:
+    """Return the summary in a few sentences, of which the first gives it."""
+    in_drift, left, unjudged, tests = summary
     drift = f"{_users(in_drift)} in drift, {in_drift - left} repaired."
-    match verdict.judgement:
+    match summary.judgement:
         case Judgement.EXACT:
             sentence = f"Exact now: {drift}" if in_drift else "No drift: every total is the sum over its records."
         case Judgement.WRONG:

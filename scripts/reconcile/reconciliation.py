@@ -17,7 +17,7 @@ from handlers.aggregate_scores_by_user.ledger import Ledger
 from handlers.shared.errors import PoisonRecordError, RetryableError
 from handlers.shared.retrying import Patience
 from handlers.shared.workers import Workers
-from scripts.reconcile.judgement import Cause, Pair, Verdict, difference, is_correctable, read_entry
+from scripts.reconcile.judgement import Cause, Pair, Summary, difference, is_correctable, read_entry
 from scripts.reconcile.snapshot import Snapshot, Suspect
 from scripts.reconcile.tables import READ_ITEMS, Item, ScoreTables, Table, record_id
 
@@ -51,7 +51,7 @@ class Reconciliation:
     new_id: Callable[[], str]
     """Names a correction: a text that nobody has used before."""
 
-    def run(self, *, fix: bool) -> Verdict:
+    def run(self, *, fix: bool) -> Summary:
         """Find what has drifted; repair it when told to."""
         self.tell("Reading the tables")
         self._scan("before")
@@ -66,7 +66,7 @@ class Reconciliation:
         self._judge_totals(fix=fix)
         self._settle_records(fix=fix)
         found, left = (self.snapshot.users_in_drift(unrepaired=unrepaired) for unrepaired in (False, True))
-        return Verdict(found, left, self.snapshot.unjudged(), self.snapshot.tests())
+        return Summary(found, left, self.snapshot.unjudged(), self.snapshot.tests())
 
     # Records against ledger entries
 

@@ -113,7 +113,7 @@ class Snapshot:
 
     def add_records(self, scan: str, segment: int, next_: Item | None, records: Iterable[Change]) -> None:
         """Take in a page of GameScoreRecords."""
-        rows = [(each.record_id, each.username, decimals.spell(each.score)) for each in records]
+        rows = [(each.record_id, each.username, decimals.canonical(each.score)) for each in records]
         self._add("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", rows, scan, segment, next_)
 
     def add_entries(
@@ -125,7 +125,7 @@ class Snapshot:
         """
         only = "" if scan == "entries" else "WHERE ?2 IN (SELECT username FROM suspects)"
         rows = [
-            (id_, entry.username, decimals.spell(entry.score), entry.version, is_damaged)
+            (id_, entry.username, decimals.canonical(entry.score), entry.version, is_damaged)
             for id_, (entry, is_damaged) in entries.items()
             if entry.username is not None or is_damaged
         ]
@@ -272,7 +272,7 @@ class Snapshot:
                 sum_ = decimals.add(sum_, Decimal(score))
                 records += 1
                 mark ^= int.from_bytes(blake2b(f"{record_id} {version}".encode(), digest_size=16).digest())
-            yield username, f"{decimals.spell(sum_)} {records}", f"{mark:032x}"
+            yield username, f"{decimals.canonical(sum_)} {records}", f"{mark:032x}"
 
     def suspects(self, least_steady: int) -> Iterator[Suspect]:
         """Yield those measured alike at least as often, until they are cleared."""
@@ -362,11 +362,11 @@ class Snapshot:
 
 
 def _total(item: Item) -> str:
-    """`<score> <number of records>` in one spelling; DAMAGED in place of what is missing or is not a number."""
+    """`<score> <number of records>` in canonical form; DAMAGED in place of what is missing or is not a number."""
 
     def number(name: str) -> str:
         try:
-            return decimals.spell(decimals.parse(item[name]["N"]))
+            return decimals.canonical(decimals.parse(item[name]["N"]))
         except (KeyError, ValueError):
             return DAMAGED
 

@@ -181,7 +181,7 @@ class DynamoDBScoreTables:
         if entry.username is None:
             item["ExpiresAt"] = {"N": str(self._expires_at())}
         else:
-            item |= {"Username": {"S": entry.username}, "Score": {"N": decimals.spell(entry.score)}}
+            item |= {"Username": {"S": entry.username}, "Score": {"N": decimals.canonical(entry.score)}}
         onwards: Any = {"ExpressionAttributeValues": values} if values else {}
 
         def write() -> None:
@@ -207,7 +207,7 @@ def _done(write: Callable[[], object]) -> bool:
     except aws.AWS_ERRORS as error:
         if isinstance(error, ClientError) and error.response["Error"]["Code"] == "ConditionalCheckFailedException":
             return False
-        sorted_ = aws.sort(error)
+        sorted_ = aws.classify(error)
         if isinstance(sorted_, RetryableError):
             raise sorted_ from error
         raise
@@ -215,5 +215,5 @@ def _done(write: Callable[[], object]) -> bool:
 
 
 def record_id(item: Item) -> str:
-    """The number in an item's RecordID, in its one spelling."""
-    return decimals.spell(decimals.parse(item["RecordID"]["N"]))
+    """The number in an item's RecordID, in its canonical form."""
+    return decimals.canonical(decimals.parse(item["RecordID"]["N"]))

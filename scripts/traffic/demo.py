@@ -13,7 +13,7 @@ from rich.live import Live
 from scripts.deploy import deploy
 from scripts.deployment import Deployed, NotDeployedError, deployed
 from scripts.observe.leaderboard import Board, Budget, leaderboard, render
-from scripts.reconcile.reconcile import EXIT_CODES, publish, reconcile, show, told
+from scripts.reconcile.reconcile import EXIT_CODES, describe, publish, reconcile, show
 from scripts.stage import LOCAL
 from scripts.traffic.put_scores import Write, produce, writes
 
@@ -40,10 +40,10 @@ def main(
     first_record = time.time_ns() // 1000
     _play(system, writes(n, users=users, mix=_MIX, seed=seed, first_record=first_record), n / _PLAYING_SECONDS)
     typer.echo()
-    verdict = reconcile(system, show, pause=1)
-    typer.echo(told(verdict))
-    publish(system, verdict)
-    raise typer.Exit(EXIT_CODES[verdict.judgement])
+    summary = reconcile(system, show, pause=1)
+    typer.echo(describe(summary))
+    publish(system, summary)
+    raise typer.Exit(EXIT_CODES[summary.judgement])
 
 
 def _play(system: Deployed, scores: Iterable[Write], rate: float) -> None:

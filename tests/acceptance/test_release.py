@@ -103,7 +103,7 @@ def test_a_bad_release_is_rolled_back_and_the_batch_that_it_failed_is_kept_and_r
     assert int(live(name)) < int(bad)
 
     results = [json.loads(line) for line in system.command("redrive", "--json").stdout.splitlines()]
-    assert {each["key"]: each["verdict"] for each in results}.get(key) == "redriven"
+    assert {each["key"]: each["outcome"] for each in results}.get(key) == "redriven"
     for payload in (poison, behind):
         eventually(
             lambda payload=payload: any(payload in line for line in system.logged(FUNCTION)),  # type: ignore[misc]

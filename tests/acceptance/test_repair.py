@@ -32,9 +32,9 @@ def lines(system: System, command: str, *arguments: str, exit_codes: tuple[int, 
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def verdict_on(system: System, key: str) -> str:
+def outcome_of(system: System, key: str) -> str:
     """What a redrive says of one failure; those that other tests have left may still fail."""
-    results = {each["key"]: each["verdict"] for each in lines(system, "redrive", exit_codes=(0, 2))}
+    results = {each["key"]: each["outcome"] for each in lines(system, "redrive", exit_codes=(0, 2))}
     return str(results.get(key))
 
 
@@ -99,7 +99,7 @@ def test_a_parked_record_is_redriven_once_the_function_can_count_it(system: Syst
     put_failure(system, key, parked_document(system.function(FUNCTION), record, "Score is missing"))
 
     assert key in [each["key"] for each in lines(system, "failures", "--function", FUNCTION)]
-    assert verdict_on(system, key) == "redriven"
+    assert outcome_of(system, key) == "redriven"
     assert players.totals() == {"parked pia": (42, 2)}
     assert key not in keys(system)
     assert f"redriven/{key}" in keys(system)
@@ -115,11 +115,11 @@ def test_a_record_that_is_poison_still_is_parked_again_and_stays(system: System)
         return [key for key in keys(system) if key.startswith(prefix) and any(event in key for event in events)]
 
     (key,) = eventually(parked, what="the parked record")
-    assert verdict_on(system, key) == "failing"
+    assert outcome_of(system, key) == "failing"
     players.put(1, "pat", Score=1)  # which mends the record, but not what is parked of its past
     eventually(lambda: players.totals() == {"poisonous pat": (1, 1)}, what="the total")
 
-    assert verdict_on(system, key) == "failing"
+    assert outcome_of(system, key) == "failing"
     assert players.totals() == {"poisonous pat": (1, 1)}
     assert key in keys(system)
 
@@ -142,8 +142,8 @@ def test_a_batch_that_lambda_discarded_is_redriven_with_what_was_counted_meanwhi
     (listed,) = [each for each in lines(system, "failures") if each["key"] == key]
     assert (listed["records"], listed["reason"]) == (6, "RetryAttemptsExhausted after 3 invocations: Unhandled")
     assert datetime.fromisoformat(listed["failed_at"]) == datetime.fromisoformat(document["timestamp"])
-    assert "skipped" in {each["verdict"] for each in lines(system, "redrive", "--dry-run")}
-    assert verdict_on(system, key) == "redriven"
+    assert "skipped" in {each["outcome"] for each in lines(system, "redrive", "--dry-run")}
+    assert outcome_of(system, key) == "redriven"
     assert players.totals() == {"discarded gil": (51, 5)}
     assert key not in keys(system)
 

@@ -145,7 +145,7 @@ class InMemoryScoreTables:
         totals: dict[str, Item] = {
             username: {
                 "Username": {"S": username},
-                "Score": {"N": decimals.spell(score)},
+                "Score": {"N": decimals.canonical(score)},
                 "RecordCount": {"N": str(records)},
             }
             for username, (score, records) in self._ledger.totals.items()
@@ -181,4 +181,4 @@ def _item(record_id: str, entry: Entry) -> Item:
     item: Item = {"RecordID": {"N": record_id}, "Version": {"S": entry.version}}
     if entry.username is None:
         return item | {"ExpiresAt": {"N": "1"}}
-    return item | {"Username": {"S": entry.username}, "Score": {"N": decimals.spell(entry.score)}}
+    return item | {"Username": {"S": entry.username}, "Score": {"N": decimals.canonical(entry.score)}}

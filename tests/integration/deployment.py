@@ -24,10 +24,10 @@ from tests.waiting import free_port
 
 
 @contextmanager
-def pointed_at(stage: Stage, **ambient: str) -> Iterator[None]:
+def pointed_at(stage: Stage, **environ: str) -> Iterator[None]:
     """Point this process at a stage for a while, and the commands that it starts, which resolve the stage again."""
     before = dict(os.environ)
-    pointed = stage.process_environment({**before, **ambient})
+    pointed = stage.process_environment({**before, **environ})
     try:
         os.environ.clear()
         os.environ.update(pointed)
@@ -40,11 +40,11 @@ def pointed_at(stage: Stage, **ambient: str) -> Iterator[None]:
 @contextmanager
 def local_stage(folder: Path) -> Iterator[Stage]:
     """A local cloud on a free port, and this process pointed at it; both undone at the end."""
-    ambient = {"LOCAL_DIR": str(folder), "LOCAL_PORT": str(LocalCloud(folder / "cloud").port() or free_port())}
-    stage = resolve(LOCAL, ambient)
+    environ = {"LOCAL_DIR": str(folder), "LOCAL_PORT": str(LocalCloud(folder / "cloud").port() or free_port())}
+    stage = resolve(LOCAL, environ)
     try:
         stage.local_cloud.up(stage.port)
-        with pointed_at(stage, **ambient):
+        with pointed_at(stage, **environ):
             yield stage
     finally:
         stage.local_cloud.down()

@@ -23,7 +23,7 @@ from tests.fakes.invocation import Function, InMemoryParking
 from tests.fakes.ledger import InMemoryLedger
 from tests.fakes.score_tables import InMemoryScoreTables, OpenLedger, reconciliation
 from tests.fakes.stream import TABLE_ARN, SourceTable, insert, score_image
-from tests.property.world import NEW_SPELLING, World, misread, played
+from tests.property.fault_model import NEW_SPELLING, FaultyStream, misread, played
 
 HISTORIES = int(os.environ.get("HISTORIES", "1000"))
 DAY = 24 * 60 * 60
@@ -92,19 +92,19 @@ def check_totals_of(history: list[tuple[str, int, str, str]], seed: int) -> None
     def parked() -> list[DynamoDBRecord]:
         return [record for record in table.stream if key(record) in parking.documents]
 
-    world = World(table, random, invoke, mishaps=random.randrange(12))
-    ledger.before, ledger.after, parking.before = world.before, world.after, world.before
-    ledger.before_read = lambda: world.before(None)
+    stream = FaultyStream(table, random, invoke, mishaps=random.randrange(12))
+    ledger.before, ledger.after, parking.before = stream.before, stream.after, stream.before
+    ledger.before_read = lambda: stream.before(None)
 
-    world.drain_in_turns(consumers=1 + seed % 2)
-    world.redrive_in_turns(random.randrange(4), parked, consumers=random.randrange(2), mishaps=random.randrange(8))
+    stream.drain_in_turns(consumers=1 + seed % 2)
+    stream.redrive_in_turns(random.randrange(4), parked, consumers=random.randrange(2), mishaps=random.randrange(8))
     is_calm = True
     # What keeps others from being counted goes, so that in the end everything can be.
     for record_id, image in list(table.items.items()):
         if image["Score"].get("N") in FAR_APART:
             table.delete(record_id)
-    world.drain_in_turns(consumers=1)
-    world.redrive(parked())
+    stream.drain_in_turns(consumers=1)
+    stream.redrive(parked())
     # All at once: scores that are far apart, but cancel out, can only leave a total together.
     for _ in range(3):
         assert invoke(parked()) == {"batchItemFailures": []}
@@ -113,7 +113,7 @@ def check_totals_of(history: list[tuple[str, int, str, str]], seed: int) -> None
     assert parking.documents.keys() >= {key(record) for record in table.stream if is_poison(record)}
 
     totals, entries = dict(ledger.totals), dict(ledger.entries)
-    for batch in (table.stream, table.stream[::-1], world.cut_anyhow()):
+    for batch in (table.stream, table.stream[::-1], stream.cut_anyhow()):
         assert invoke(batch) == {"batchItemFailures": []}
         assert invoke(misread(batch)) == {"batchItemFailures": []}
 

@@ -22,15 +22,15 @@ from handlers.shared import aws, decimals, usernames
 from handlers.shared.errors import PoisonRecordError, RetryableError
 from handlers.shared.retrying import Patience
 from handlers.shared.workers import Threads
-from scripts.reconcile.judgement import Judgement, Verdict
+from scripts.reconcile.judgement import Judgement, Summary
 from scripts.reconcile.reconciliation import Reconciliation
 from scripts.reconcile.snapshot import Snapshot
 from scripts.reconcile.tables import DynamoDBScoreTables, Item, Table, Throttle
 from tests.fakes.invocation import Function, InMemoryParking
 from tests.fakes.score_tables import InMemoryScoreTables, OpenLedger, reconciliation
 from tests.fakes.stream import ARN, SourceTable, score_image
+from tests.property.fault_model import played
 from tests.property.test_histories import HISTORIES, histories
-from tests.property.world import played
 
 KEYS = {Table.RECORDS: "RecordID", Table.LEDGER: "RecordID", Table.TOTALS: "Username"}
 USERS = ["ann", "bob", "cid"]
@@ -90,32 +90,32 @@ def test_reconcile_repairs_any_drift_beside_a_running_function(
     history: list[tuple[str, int, str, str]], damages: list[Damage], seed: int
 ) -> None:
     note(f"seed {seed}")
-    world = World(played(history, first_sequence_number=10**22), Random(seed))
-    world.lose_some_changes()
-    world.write_what_is_not_yours()
-    world.send_test_events()
+    system = ScoreSystem(played(history, first_sequence_number=10**22), Random(seed))
+    system.lose_some_changes()
+    system.write_what_is_not_yours()
+    system.send_test_events()
     for damage in damages:
-        world.damage(damage)
+        system.damage(damage)
 
-    beside = world.reconcile(changes=world.random.randrange(12), mishaps=world.random.randrange(6))
-    world.drain()
+    beside = system.reconcile(changes=system.random.randrange(12), mishaps=system.random.randrange(6))
+    system.drain()
 
     # Whoever kept still was judged, and repaired; the quiet pass is left with the others alone.
-    if world.changes_made == 0:
+    if system.changes_made == 0:
         assert beside.judgement is Judgement.EXACT
-        assert world.counted() == world.sums()
-    quiet = world.reconcile(changes=0)
+        assert system.counted() == system.sums()
+    quiet = system.reconcile(changes=0)
     assert (quiet.judgement, quiet.left, quiet.unjudged, quiet.tests) == (Judgement.EXACT, 0, 0, 0)
-    assert world.counted() == world.sums()
-    again = world.reconcile(changes=0)
+    assert system.counted() == system.sums()
+    again = system.reconcile(changes=0)
     assert (again.in_drift, again.tests) == (0, 0)
 
-    world.change_everything()
-    assert world.counted() == world.sums(), "a repaired entry must not outrank the changes to come"
+    system.change_everything()
+    assert system.counted() == system.sums(), "a repaired entry must not outrank the changes to come"
 
-    world.replay_everything()
-    world.reconcile(changes=0)
-    assert world.counted() == world.sums()
+    system.replay_everything()
+    system.reconcile(changes=0)
+    assert system.counted() == system.sums()
 
 
 @every
@@ -124,33 +124,33 @@ def test_reconcile_calls_exact_what_is_exact_and_nothing_else(
     history: list[tuple[str, int, str, str]], damages: list[Damage], seed: int
 ) -> None:
     note(f"seed {seed}")
-    world = World(played(history, first_sequence_number=10**22), Random(seed))
-    world.drain()
-    if world.random.random() < 0.2:
-        world.write_what_is_not_yours()
-    world.send_test_events()
+    system = ScoreSystem(played(history, first_sequence_number=10**22), Random(seed))
+    system.drain()
+    if system.random.random() < 0.2:
+        system.write_what_is_not_yours()
+    system.send_test_events()
     for damage in damages:
-        world.damage(damage)
-    tests = world.tests()
+        system.damage(damage)
+    tests = system.tests()
 
-    verdict = world.reconcile(changes=0, fix=False)
+    summary = system.reconcile(changes=0, fix=False)
 
-    is_exact = world.counted() == world.sums(tests) and not world.is_damaged()
-    assert verdict.judgement is (Judgement.EXACT if is_exact else Judgement.WRONG)
-    assert verdict.tests == len(tests)
+    is_exact = system.counted() == system.sums(tests) and not system.is_damaged()
+    assert summary.judgement is (Judgement.EXACT if is_exact else Judgement.WRONG)
+    assert summary.tests == len(tests)
 
 
 @every
 @given(histories, st.integers(0, 2**32 - 1))
 def test_reconcile_breaks_nothing_that_is_only_on_its_way(history: list[tuple[str, int, str, str]], seed: int) -> None:
     note(f"seed {seed}")
-    world = World(played(history, first_sequence_number=10**22), Random(seed))
-    world.drain()
+    system = ScoreSystem(played(history, first_sequence_number=10**22), Random(seed))
+    system.drain()
 
-    world.reconcile(changes=world.random.randrange(12), mishaps=world.random.randrange(6))
-    world.drain()
+    system.reconcile(changes=system.random.randrange(12), mishaps=system.random.randrange(6))
+    system.drain()
 
-    assert world.counted() == world.sums()
+    assert system.counted() == system.sums()
 
 
 @settings(max_examples=max(1, HISTORIES // 300), deadline=None, print_blob=True)
@@ -166,7 +166,7 @@ def test_reconcile_reads_and_repairs_any_damage_in_dynamodb(damages: list[Damage
             tables.damage(damage)
 
         assert tables.reconcile().judgement is Judgement.EXACT
-        assert tables.reconcile(fix=False) == Verdict(in_drift=0, left=0, unjudged=0, tests=0)
+        assert tables.reconcile(fix=False) == Summary(in_drift=0, left=0, unjudged=0, tests=0)
         assert tables.totals() == tables.sums()
 
 
@@ -197,7 +197,7 @@ class MotoTables:
             item[damage.attribute] = damage.value
         self._client.put_item(TableName=damage.table, Item=item)
 
-    def reconcile(self, *, fix: bool = True) -> Verdict:
+    def reconcile(self, *, fix: bool = True) -> Summary:
         """Reconcile as the command does."""
         names = {table: str(table) for table in Table}
         throttle = Throttle(1e6, clock=lambda: 0, sleep=lambda _: None)
@@ -233,7 +233,7 @@ class MotoTables:
         return sorted(items, key=lambda item: str(item[KEYS[table]]))
 
 
-class World:
+class ScoreSystem:
     """The tables, the function, and a reconcile between whose requests things happen."""
 
     def __init__(self, table: SourceTable, random: Random) -> None:
@@ -298,7 +298,7 @@ class World:
         else:
             self._ledger.foreign_totals[key] = item
 
-    def reconcile(self, changes: int, mishaps: int = 0, *, fix: bool = True) -> Verdict:
+    def reconcile(self, changes: int, mishaps: int = 0, *, fix: bool = True) -> Summary:
         """Reconcile while so many changes are made and counted, and so many writes conflict, or lose their answer."""
         left, failing = [changes], [mishaps]
 

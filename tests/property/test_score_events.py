@@ -19,7 +19,7 @@ from handlers.shared.errors import RetryableError
 from handlers.shared.lambda_types import BatchResponse, KinesisRecord
 from tests.fakes.invocation import InMemoryParking, ScoreIngestion
 from tests.fakes.records import InMemoryScoreRecords
-from tests.property.world import CrashError, Turns
+from tests.property.fault_model import CrashError, Turns
 
 HISTORIES = int(os.environ.get("HISTORIES", "3000"))
 STREAM = "arn:aws:kinesis:us-east-1:123456789012:stream/Demo-Stream"

@@ -32,7 +32,7 @@ def delivered(simulation: Simulation) -> list[str]:
 
 
 def test_latest_begins_when_the_mapping_was_made_however_late_the_engine_comes() -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         simulation = Simulation("kinesis", {"StartingPosition": "LATEST"}, accept)
         simulation.settings["LastModified"] = _time(EPOCH + 100)
         simulation.stream.put("a", "before")
@@ -43,11 +43,11 @@ def test_latest_begins_when_the_mapping_was_made_however_late_the_engine_comes()
         await asyncio.sleep(10)
         return simulation
 
-    assert delivered(run(story())) == ["after"]
+    assert delivered(run(scenario())) == ["after"]
 
 
 def test_latest_stays_where_it_was_when_the_mapping_changes() -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         simulation = Simulation("dynamodb", {"StartingPosition": "LATEST"}, fail)
         simulation.start()
         simulation.stream.change("INSERT", {"Id": {"S": "a"}}, {"Text": {"S": "first"}})
@@ -59,11 +59,11 @@ def test_latest_stays_where_it_was_when_the_mapping_changes() -> None:
         await asyncio.sleep(10)
         return simulation
 
-    assert delivered(run(story()))[-1] == "first"
+    assert delivered(run(scenario()))[-1] == "first"
 
 
 def test_what_is_in_flight_when_the_mapping_changes_is_not_delivered_again() -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         simulation = Simulation("kinesis", {"BatchSize": 2}, accept, lambda: Injection(seconds=10))
         for text in ("a", "b", "c"):
             simulation.stream.put("k", text)
@@ -73,30 +73,30 @@ def test_what_is_in_flight_when_the_mapping_changes_is_not_delivered_again() -> 
         await asyncio.sleep(60)
         return simulation
 
-    assert delivered(run(story())) == ["a", "b", "c"]
+    assert delivered(run(scenario())) == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("states", [("Creating", "Disabled"), ("Disabled", "Updating", "Disabled")])
 def test_a_disabled_mapping_delivers_nothing_while_it_is_created_or_updated(states: tuple[str, ...]) -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         simulation = Simulation("kinesis", {}, accept)
         simulation.stream.put("a", "1")
         await through(simulation, *states)
         return simulation
 
-    simulation = run(story())
+    simulation = run(scenario())
 
     assert simulation.runners == 0
     assert delivered(simulation) == []
 
 
 def test_an_enabled_mapping_runs_on_while_it_is_updated() -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         simulation = Simulation("kinesis", {}, accept)
         await through(simulation, "Creating", "Enabled", "Updating", "Enabled")
         return simulation
 
-    simulation = run(story())
+    simulation = run(scenario())
 
     assert simulation.runners == 1
     assert delivered(simulation) == ["Creating", "Enabled", "Updating", "Enabled"]
@@ -115,7 +115,7 @@ async def through(simulation: Simulation, *states: str) -> None:
 
 
 def test_at_timestamp_begins_there() -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         settings = {"StartingPosition": "AT_TIMESTAMP", "StartingPositionTimestamp": _time(EPOCH + 5)}
         simulation = Simulation("kinesis", settings, accept)
         simulation.stream.put("a", "before")
@@ -125,11 +125,11 @@ def test_at_timestamp_begins_there() -> None:
         await asyncio.sleep(10)
         return simulation
 
-    assert delivered(run(story())) == ["after"]
+    assert delivered(run(scenario())) == ["after"]
 
 
 def test_a_payload_stays_within_6_mb() -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         simulation = Simulation("kinesis", {}, accept)
         for number in range(8):
             simulation.stream.put("a", f"{number}" * 1_000_000)
@@ -137,14 +137,14 @@ def test_a_payload_stays_within_6_mb() -> None:
         await asyncio.sleep(10)
         return simulation
 
-    simulation = run(story())
+    simulation = run(scenario())
 
     assert [len(texts(seen.event)) for seen in simulation.seen] == [4, 4]
     assert all(len(json.dumps(seen.event)) < 6 * 1024 * 1024 for seen in simulation.seen)
 
 
 def test_a_long_shard_is_read_in_pages_as_it_is_processed() -> None:
-    async def story() -> tuple[Simulation, list[int]]:
+    async def scenario() -> tuple[Simulation, list[int]]:
         simulation = Simulation("kinesis", {"BatchSize": 10}, accept, lambda: Injection(seconds=1))
         asked: list[int] = []
         read = simulation.stream.read
@@ -160,14 +160,14 @@ def test_a_long_shard_is_read_in_pages_as_it_is_processed() -> None:
         await asyncio.sleep(300)
         return simulation, asked
 
-    simulation, asked = run(story())
+    simulation, asked = run(scenario())
 
     assert delivered(simulation) == [str(number) for number in range(2000)]
     assert max(asked) <= 20
 
 
 def test_what_is_filtered_out_counts_as_processed() -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         patterns = ['{"data": {"kind": ["a"]}}', '{"data": {"n": [{"numeric": [">", 5]}]}}']
         settings = {"FilterCriteria": {"Filters": [{"Pattern": pattern} for pattern in patterns]}}
         simulation = Simulation("kinesis", settings, accept)
@@ -177,7 +177,7 @@ def test_what_is_filtered_out_counts_as_processed() -> None:
         await asyncio.sleep(10)
         return simulation
 
-    simulation = run(story())
+    simulation = run(scenario())
 
     assert delivered(simulation) == ['{"kind": "a"}', '{"n": 6}']
     assert simulation.checkpoint is not None
@@ -185,7 +185,7 @@ def test_what_is_filtered_out_counts_as_processed() -> None:
 
 
 def test_a_payload_that_is_nested_too_deeply_to_be_parsed_is_filtered_as_text() -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         rules = [{"data": {"n": [1]}}, {"data": [{"prefix": "[["}]}]
         filters = {"Filters": [{"Pattern": json.dumps(rule)} for rule in rules]}
         simulation = Simulation("kinesis", {"FilterCriteria": filters}, accept)
@@ -198,18 +198,18 @@ def test_a_payload_that_is_nested_too_deeply_to_be_parsed_is_filtered_as_text() 
 
     deep = "[" * 100_000
 
-    assert delivered(run(story())) == ['{"n": 1}', deep, '{"n": 1}']
+    assert delivered(run(scenario())) == ['{"n": 1}', deep, '{"n": 1}']
 
 
 def test_without_a_destination_a_discarded_batch_is_reported_as_lost() -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         simulation = Simulation("kinesis", {"MaximumRetryAttempts": 0}, fail)
         simulation.stream.put("a", "a")
         simulation.start()
         await asyncio.sleep(10)
         return simulation
 
-    simulation = run(story())
+    simulation = run(scenario())
 
     [loss] = simulation.losses
     assert "1 records from 100000000000000000007" in loss
@@ -217,7 +217,7 @@ def test_without_a_destination_a_discarded_batch_is_reported_as_lost() -> None:
 
 
 def test_records_that_expire_are_discarded() -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         destination = {"OnFailure": {"Destination": "arn:aws:s3:::b"}}
         simulation = Simulation("kinesis", {"DestinationConfig": destination}, fail, retention=3600)
         simulation.stream.put("a", "a")
@@ -225,13 +225,13 @@ def test_records_that_expire_are_discarded() -> None:
         await asyncio.sleep(3700)
         return simulation
 
-    [record] = run(story()).discarded
+    [record] = run(scenario()).discarded
 
     assert record.metadata["requestContext"]["condition"] == "RecordAgeExceeded"
 
 
 def test_an_invocation_record_that_is_refused_is_sent_until_it_is_taken() -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         down = True
         destination = {"OnFailure": {"Destination": "arn:aws:s3:::b"}}
         settings = {"MaximumRetryAttempts": 0, "BatchSize": 1, "DestinationConfig": destination}
@@ -245,7 +245,7 @@ def test_an_invocation_record_that_is_refused_is_sent_until_it_is_taken() -> Non
         await asyncio.sleep(100)
         return simulation
 
-    simulation = run(story())
+    simulation = run(scenario())
 
     assert delivered(simulation) == ["a", "b"]
     assert len(simulation.discarded) == 2
@@ -253,7 +253,7 @@ def test_an_invocation_record_that_is_refused_is_sent_until_it_is_taken() -> Non
 
 
 def test_records_trimmed_before_they_were_read_are_told_of_and_passed_over() -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         simulation = Simulation("kinesis", {}, accept, retention=3600)
         lost, kept = simulation.stream.put("a", "read"), simulation.stream.put("a", "trimmed")
         simulation.checkpoint = Checkpoint(None, {"shardId-000000000000": ShardCheckpoint(lost.sequence)})
@@ -264,14 +264,14 @@ def test_records_trimmed_before_they_were_read_are_told_of_and_passed_over() -> 
         await asyncio.sleep(10)
         return simulation
 
-    simulation = run(story())
+    simulation = run(scenario())
 
     assert delivered(simulation) == ["fresh"]
     assert "no longer has" in simulation.losses[0]
 
 
 def test_a_stream_or_a_function_that_is_gone_is_waited_for() -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         simulation = Simulation("kinesis", {}, accept, lambda: Injection(Fault.THROTTLED if gone else Fault.NONE))
 
         def fault() -> None:
@@ -288,7 +288,7 @@ def test_a_stream_or_a_function_that_is_gone_is_waited_for() -> None:
         simulation.check()
         return simulation
 
-    simulation = run(story())
+    simulation = run(scenario())
 
     assert delivered(simulation) == ["a"]
     assert "stream: ResourceNotFoundException" in simulation.problems
@@ -302,7 +302,7 @@ def test_a_stream_or_a_function_that_is_gone_is_waited_for() -> None:
     ],
 )
 def test_events_are_counted_where_the_mapping_asks_for_it(destination: dict[str, Any], fate: str) -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         settings = {
             "MetricsConfig": {"Metrics": ["EventCount"]},
             "MaximumRetryAttempts": 1,
@@ -316,7 +316,7 @@ def test_events_are_counted_where_the_mapping_asks_for_it(destination: dict[str,
         return simulation
 
     totals: Counter[str] = Counter()
-    simulation = run(story())
+    simulation = run(scenario())
     for name, value in simulation.metrics:
         totals[name] += int(value)
 
@@ -334,7 +334,7 @@ def test_events_are_counted_where_the_mapping_asks_for_it(destination: dict[str,
 
 @pytest.mark.parametrize("restart", ["kill", "change"])
 def test_the_retry_count_of_a_batch_survives_a_restart(restart: str) -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         destination = {"OnFailure": {"Destination": "arn:aws:s3:::b"}}
         settings = {"MaximumRetryAttempts": 5, "BatchSize": 2, "DestinationConfig": destination}
         simulation = Simulation("kinesis", settings, fail)
@@ -352,7 +352,7 @@ def test_the_retry_count_of_a_batch_survives_a_restart(restart: str) -> None:
         await asyncio.sleep(100)
         return simulation
 
-    simulation = run(story())
+    simulation = run(scenario())
 
     invoked = [texts(seen.event) for seen in simulation.seen]
     assert invoked[:6] == [["a", "b"]] * 6
@@ -361,7 +361,7 @@ def test_the_retry_count_of_a_batch_survives_a_restart(restart: str) -> None:
 
 
 def test_a_batch_that_was_halved_stays_halved_after_a_restart() -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         settings = {"MaximumRetryAttempts": 2, "BisectBatchOnFunctionError": True}
         simulation = Simulation("dynamodb", settings, fail)
         for text in ("a", "b", "c", "d"):
@@ -374,7 +374,7 @@ def test_a_batch_that_was_halved_stays_halved_after_a_restart() -> None:
         await asyncio.sleep(100)
         return simulation
 
-    invoked = [texts(seen.event) for seen in run(story()).seen]
+    invoked = [texts(seen.event) for seen in run(scenario()).seen]
 
     assert invoked[:2] == [["a", "b", "c", "d"], ["a", "b"]]
     assert [len(batch) for batch in invoked[2:]].count(4) == 0
@@ -392,7 +392,7 @@ def test_a_batch_that_was_halved_stays_halved_after_a_restart() -> None:
     ],
 )
 def test_batches_under_retry_do_not_hold_a_shard_when_the_mapping_changes(change: dict[str, Any]) -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         settings = {"BatchSize": 10, "ParallelizationFactor": 10, "FilterCriteria": ODD}
         simulation = Simulation("kinesis", settings, fail)
         for number in range(400):
@@ -406,7 +406,7 @@ def test_batches_under_retry_do_not_hold_a_shard_when_the_mapping_changes(change
         simulation.check()
         return simulation
 
-    simulation = run(story())
+    simulation = run(scenario())
 
     assert simulation.checkpoint is not None
     assert simulation.checkpoint.shards["shardId-000000000000"].after == simulation.stream.records[-1].sequence
@@ -414,7 +414,7 @@ def test_batches_under_retry_do_not_hold_a_shard_when_the_mapping_changes(change
 
 
 def test_a_batch_under_retry_that_no_longer_fits_into_memory_is_formed_anew() -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         settings = {"BatchSize": 100, "ParallelizationFactor": 10, "MaximumBatchingWindowInSeconds": 5}
         simulation = Simulation("kinesis", settings, fail)
         numbers = [zlib.crc32(f"k{number}".encode()) % 10 for number in range(2000)]
@@ -429,14 +429,14 @@ def test_a_batch_under_retry_that_no_longer_fits_into_memory_is_formed_anew() ->
         simulation.check()
         return simulation
 
-    simulation = run(story())
+    simulation = run(scenario())
 
     assert simulation.checkpoint is not None
     assert simulation.checkpoint.shards["shardId-000000000000"].after == simulation.stream.records[-1].sequence
 
 
 def test_a_batch_under_retry_whose_last_record_is_trimmed_goes_on_without_it() -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         simulation = Simulation("kinesis", {"BatchSize": 2}, fail, retention=3600)
         read = simulation.stream.read
         out = False
@@ -460,7 +460,7 @@ def test_a_batch_under_retry_whose_last_record_is_trimmed_goes_on_without_it() -
         simulation.check()
         return simulation
 
-    simulation = run(story())
+    simulation = run(scenario())
 
     assert any("RecordAgeExceeded" in loss for loss in simulation.losses)
 

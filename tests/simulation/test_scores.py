@@ -16,7 +16,7 @@ from handlers.shared.lambda_types import DynamoDBRecord
 from tests.fakes.invocation import Function, InMemoryParking
 from tests.fakes.ledger import InMemoryLedger
 from tests.fakes.stream import SourceTable, score_image, spoilt_image
-from tests.property.world import misread
+from tests.property.fault_model import misread
 from tests.simulation.history import History
 from tests.simulation.seeds import replay, seeds
 from tests.simulation.simulation import Event

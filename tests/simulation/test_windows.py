@@ -26,7 +26,7 @@ def windows(simulation: Simulation) -> list[tuple[list[str], Any, bool, bool]]:
 
 
 def test_a_tumbling_window_carries_its_state_to_its_final_invocation() -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         simulation = Simulation("kinesis", WINDOW, count)
         simulation.start()
         for seconds, text in ((1, "a"), (50, "b"), (60, "c"), (121, "d")):
@@ -36,7 +36,7 @@ def test_a_tumbling_window_carries_its_state_to_its_final_invocation() -> None:
         return simulation
 
     START = -EPOCH % 120  # noqa: N806 - so that a window begins at 0
-    simulation = run(story())
+    simulation = run(scenario())
 
     assert windows(simulation) == [
         (["a"], None, False, False),
@@ -55,7 +55,7 @@ def test_a_tumbling_window_carries_its_state_to_its_final_invocation() -> None:
 
 
 def test_a_window_ends_with_its_shard() -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         simulation = Simulation("kinesis", WINDOW, count)
         simulation.stream.put("k", "a")
         simulation.start()
@@ -66,7 +66,11 @@ def test_a_window_ends_with_its_shard() -> None:
         await asyncio.sleep(20)
         return simulation
 
-    assert windows(run(story()))[:3] == [(["a"], None, False, False), ([], 1, True, False), (["b"], None, False, False)]
+    assert windows(run(scenario()))[:3] == [
+        (["a"], None, False, False),
+        ([], 1, True, False),
+        (["b"], None, False, False),
+    ]
 
 
 def finals(simulation: Simulation) -> list[Any]:
@@ -75,7 +79,7 @@ def finals(simulation: Simulation) -> list[Any]:
 
 
 def test_a_window_that_is_read_late_and_slowly_closes_once() -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         simulation = Simulation("kinesis", WINDOW | {"BatchSize": 100}, count, lambda: Injection(seconds=0.005))
         slow_down(simulation, 3)
         for number in range(450):
@@ -85,11 +89,11 @@ def test_a_window_that_is_read_late_and_slowly_closes_once() -> None:
         await asyncio.sleep(100)
         return simulation
 
-    assert finals(run(story())) == [450]
+    assert finals(run(scenario())) == [450]
 
 
 def test_a_window_that_ends_while_a_page_is_read_closes_after_it() -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         simulation = Simulation("kinesis", WINDOW, count)
         slow_down(simulation, 10)
         await asyncio.sleep(-EPOCH % 120 + 100)
@@ -101,11 +105,11 @@ def test_a_window_that_ends_while_a_page_is_read_closes_after_it() -> None:
         await asyncio.sleep(60)
         return simulation
 
-    assert finals(run(story())) == [4]
+    assert finals(run(scenario())) == [4]
 
 
 def test_a_window_closes_after_a_restart_once_the_stream_is_read_again() -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         async def failing(shard_id: str, iterator: str, limit: int) -> ReadResult:
             if simulation.now() < EPOCH + 700:
                 raise SourceError("the stream is not to be had")
@@ -124,7 +128,7 @@ def test_a_window_closes_after_a_restart_once_the_stream_is_read_again() -> None
         await asyncio.sleep(200)
         return simulation
 
-    assert finals(run(story())) == [2]
+    assert finals(run(scenario())) == [2]
 
 
 def slow_down(simulation: Simulation, seconds: float) -> None:
@@ -140,21 +144,21 @@ def slow_down(simulation: Simulation, seconds: float) -> None:
 
 
 def test_a_response_without_a_state_fails_the_batch() -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         simulation = Simulation("kinesis", WINDOW, lambda _: None)
         simulation.stream.put("k", "a")
         simulation.start()
         await asyncio.sleep(60)
         return simulation
 
-    simulation = run(story())
+    simulation = run(scenario())
 
     assert len(simulation.seen) == 2
     assert len(simulation.losses) == 1
 
 
 def test_a_state_over_1_mb_ends_the_window_early() -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         simulation = Simulation("kinesis", WINDOW | {"BatchSize": 1}, lambda _: {"state": {"n": "x" * size}})
         simulation.stream.put("k", "a")
         simulation.stream.put("k", "b")
@@ -164,7 +168,7 @@ def test_a_state_over_1_mb_ends_the_window_early() -> None:
 
     size = 1024 * 1024 + 1
 
-    assert [(t, bool(n), final, early) for t, n, final, early in windows(run(story()))] == [
+    assert [(t, bool(n), final, early) for t, n, final, early in windows(run(scenario()))] == [
         (["a"], False, False, False),
         ([], True, True, True),
         (["b"], False, False, False),
@@ -173,7 +177,7 @@ def test_a_state_over_1_mb_ends_the_window_early() -> None:
 
 
 def test_a_final_invocation_that_fails_holds_the_shard_until_it_succeeds() -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         def function(event: dict[str, Any]) -> dict[str, Any]:
             if event["isFinalInvokeForWindow"] and simulation.now() < EPOCH + 300:
                 raise ValueError
@@ -189,13 +193,13 @@ def test_a_final_invocation_that_fails_holds_the_shard_until_it_succeeds() -> No
         await asyncio.sleep(400)
         return simulation
 
-    seen = windows(run(story()))
+    seen = windows(run(scenario()))
 
     assert seen[-3:] == [([], 1, True, False), (["b"], None, False, False), ([], 1, True, False)]
 
 
 def test_the_state_of_a_window_survives_a_restart() -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         simulation = Simulation("kinesis", WINDOW, count)
         simulation.stream.put("k", "a")
         simulation.start()
@@ -206,11 +210,11 @@ def test_the_state_of_a_window_survives_a_restart() -> None:
         await asyncio.sleep(3)
         return simulation
 
-    assert windows(run(story())) == [(["a"], None, False, False), (["b"], 1, False, False)]
+    assert windows(run(scenario())) == [(["a"], None, False, False), (["b"], 1, False, False)]
 
 
 def test_a_partial_response_keeps_the_state_of_what_was_accepted() -> None:
-    async def story() -> Simulation:
+    async def scenario() -> Simulation:
         def function(event: dict[str, Any]) -> dict[str, Any]:
             numbers = sequences(event)
             failed = [{"itemIdentifier": numbers[-1]}] if len(numbers) > 1 else []
@@ -224,7 +228,7 @@ def test_a_partial_response_keeps_the_state_of_what_was_accepted() -> None:
         await asyncio.sleep(5)
         return simulation
 
-    assert windows(run(story())) == [(["a", "b", "c"], None, False, False), (["c"], 2, False, False)]
+    assert windows(run(scenario())) == [(["a", "b", "c"], None, False, False), (["c"], 2, False, False)]
 
 
 def _text(seconds: float) -> str:

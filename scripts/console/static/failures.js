@@ -15,7 +15,7 @@ let chosenGroup = null;
 let shown = [];
 /** @type {Map<string, number>} the records of each that is selected, shown or not, by key */
 const selected = new Map();
-/** @type {Map<string, {verdict: string, reason: string}>} what became of those that were redriven, by key */
+/** @type {Map<string, {outcome: string, reason: string}>} what became of those that were redriven, by key */
 const outcomes = new Map();
 
 /** @param {boolean} allowed @param {Record<string, {name: string}>} functions */
@@ -102,7 +102,7 @@ function showFailures() {
     return row([
       el("input", {
         type: "checkbox", checked: selected.has(failure.key), "aria-label": `Select ${failure.key}`,
-        disabled: !writes || failure.records === null || outcome?.verdict === "redriven",
+        disabled: !writes || failure.records === null || outcome?.outcome === "redriven",
         onchange: (/** @type {any} */ event) => select(failure.key, event.target.checked ? failure.records : null),
       }),
       opener(`Open ${failure.key}`, COLUMNS, () => whole(failure)),
@@ -111,8 +111,8 @@ function showFailures() {
       numberCell(failure.records === null ? "not known" : number(failure.records)),
       el("td", { className: "data" }, el("code", {}, failure.preview)),
       el("td", { className: "data" }, failure.reason),
-      el("td", { className: `outcome-cell ${outcome?.verdict === "redriven" ? "good" : outcome ? "bad" : ""}` },
-        outcome ? `${outcome.verdict}${outcome.reason && `: ${outcome.reason}`}` : "waits"),
+      el("td", { className: `outcome-cell ${outcome?.outcome === "redriven" ? "good" : outcome ? "bad" : ""}` },
+        outcome ? `${outcome.outcome}${outcome.reason && `: ${outcome.reason}`}` : "waits"),
     ], { "data-key": failure.key });
   });
   keepingFocus(byId("failure-list"), () =>
@@ -163,7 +163,7 @@ async function redrive(request, records, name) {
       outcomes.set(key, /** @type {any} */ (outcome));
       selected.delete(key);
     }
-    const counts = Object.entries(job.result.counts).map(([verdict, objects]) => `${verdict} ${objects}`).join(", ");
+    const counts = Object.entries(job.result.counts).map(([outcome, objects]) => `${outcome} ${objects}`).join(", ");
     const text = counts ? `${moment(job.ended)}: objects ${counts}.` : "Nothing has failed.";
     const lines = el("pre", { tabIndex: 0 }, job.lines.join("\n"));
     const each = el("details", { hidden: !job.lines.length }, el("summary", {}, "Each"), lines);
@@ -178,7 +178,7 @@ byId("redrive-selected").addEventListener("click", () => {
   redrive({ keys: [...selected.keys()] }, [...selected.values()].reduce((sum, records) => sum + records, 0));
 });
 byId("select-shown").addEventListener("click", () => {
-  const all = shown.filter(({ key, records }) => records !== null && outcomes.get(key)?.verdict !== "redriven");
+  const all = shown.filter(({ key, records }) => records !== null && outcomes.get(key)?.outcome !== "redriven");
   const is = all.some(({ key }) => !selected.has(key));
   for (const { key, records } of all) select(key, is ? records : null);
   showFailures();

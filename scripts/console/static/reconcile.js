@@ -18,9 +18,9 @@ function show(job) {
 const VERDICTS = { exact: ["✓", "flowing"], wrong: ["!", "failing"], "not judged": ["?", "unknown"] };
 
 /** @param {any} result see views/reconcile.py @param {number} ended in epoch seconds */
-function showVerdict({ verdict, told, findings }, ended) {
+function showVerdict({ verdict, summary, findings }, ended) {
   const [mark, state] = VERDICTS[/** @type {keyof typeof VERDICTS} */ (verdict)];
-  say(byId("reconcile-verdict"), `${mark} As of ${moment(ended)}: ${told}`);
+  say(byId("reconcile-verdict"), `${mark} As of ${moment(ended)}: ${summary}`);
   byId("reconcile-verdict").dataset.state = state;
   const rows = findings.map((/** @type {any} */ each) => row([
     el("td", { className: "data" }, each.username ?? "not known"), each.record_id ?? "the total", each.cause,

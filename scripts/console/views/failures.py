@@ -76,14 +76,14 @@ def redrive(system: Deployed, keys: Sequence[str] | None, tell: Tell) -> dict[st
     chosen = bucket.failures() if keys is None else _read(bucket, keys, gone)
     counts: dict[str, int] = {}
     outcomes: dict[str, dict[str, str]] = {}
-    for failure, verdict, reason in redrive_all(chosen, bucket, targets(system)):
-        counts[verdict] = counts.get(verdict, 0) + 1
+    for failure, outcome, reason in redrive_all(chosen, bucket, targets(system)):
+        counts[outcome] = counts.get(outcome, 0) + 1
         if len(outcomes) < _OUTCOMES:
-            outcomes[failure.key] = {"verdict": verdict, "reason": reason}
-        tell(f"{verdict}: {failure.key}" + (f": {reason}" if reason else ""))
+            outcomes[failure.key] = {"outcome": outcome, "reason": reason}
+        tell(f"{outcome}: {failure.key}" + (f": {reason}" if reason else ""))
     for key in gone:
         counts["gone"] = counts.get("gone", 0) + 1
-        outcomes[key] = {"verdict": "gone", "reason": "It was redriven, or has expired"}
+        outcomes[key] = {"outcome": "gone", "reason": "It was redriven, or has expired"}
     if keys is not None and len(gone) == len(keys):
         raise RefusedError(409, "conflict", "The failures are gone: they were redriven, or have expired")
     return {"counts": counts, "outcomes": outcomes}

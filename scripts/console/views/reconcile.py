@@ -11,7 +11,7 @@ from scripts.console.context import Context, body
 from scripts.console.job import Job, Tell
 from scripts.console.problems import InvalidError
 from scripts.deployment import Deployed
-from scripts.reconcile.reconcile import PAUSE, publish, reconcile, told
+from scripts.reconcile.reconcile import PAUSE, describe, publish, reconcile
 
 _FINDINGS = 200
 _LONGEST_PAUSE = 600
@@ -40,17 +40,17 @@ def register(app: Flask, context: Context) -> None:
 
 
 def run(system: Deployed, fix: bool, pause: float, tell: Tell, *, publishes: bool) -> dict[str, Any]:
-    """Check or repair the totals; return the verdict in words and as a value, with the first findings."""
+    """Check or repair the totals; return the summary in words and as values, with the first findings."""
     findings: list[dict[str, Any]] = []
 
     def note(finding: Any) -> None:
         if len(findings) < _FINDINGS:
             findings.append(finding._asdict())
 
-    verdict = reconcile(system, note, fix=fix, pause=pause, tell=tell)
+    summary = reconcile(system, note, fix=fix, pause=pause, tell=tell)
     if publishes:
-        publish(system, verdict)
-    return {**verdict.as_json(), "told": told(verdict), "findings": findings}
+        publish(system, summary)
+    return {**summary.as_json(), "summary": describe(summary), "findings": findings}
 
 
 def _pause(value: Any) -> float:

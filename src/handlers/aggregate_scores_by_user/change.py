@@ -23,7 +23,7 @@ class Change(NamedTuple):
     """
 
     record_id: str
-    """The number in RecordID, in its one spelling."""
+    """The number in RecordID, in its canonical form."""
     version: str
     """`<stream label>#<sequence number, padded>`: of two changes of one item, the later one's is greater."""
     username: str | None
@@ -147,9 +147,9 @@ def _record_id(body: dict[str, Any]) -> str:
     if not isinstance(text, str):
         raise PoisonRecordError("RecordID is not of type N")
     if text.isascii() and text.isdigit() and text[0] != "0" and len(text) <= decimals.DIGITS:
-        return text  # the common case, already in its one spelling
+        return text  # the common case, already in its canonical form
     try:
-        return decimals.spell(decimals.parse(text))
+        return decimals.canonical(decimals.parse(text))
     except ValueError as error:
         raise PoisonRecordError(f"RecordID {error}") from None
 

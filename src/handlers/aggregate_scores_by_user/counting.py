@@ -43,7 +43,7 @@ Failure = OutdatedError | UncountableError | RetryableError | RefusedError | Ski
 
 @dataclass(slots=True)
 class Guess:
-    """The guess that the ledger has no entry for an insert. It is shared by all lanes, and ends with the first failure.
+    """The guess that the ledger has no entry for an insert. All queues share it; it ends with the first failure.
 
     A batch that is delivered again then pays for the transactions under way, and a read of the rest.
     """
@@ -98,10 +98,10 @@ def count(
         again: list[Task] = []
         for stage in packing.pack(tasks):
             if outcome.unfinished:
-                outcome.unfinished += [task.change for lane in stage for bin_ in lane for task in bin_]
+                outcome.unfinished += [task.change for queue in stage for bin_ in queue for task in bin_]
                 continue
-            for lane in workers.map(lambda lane: _run(lane, ledger, patience, guess), stage):
-                for bin_, attempts, failure in lane:
+            for queue in workers.map(lambda queue: _run(queue, ledger, patience, guess), stage):
+                for bin_, attempts, failure in queue:
                     outcome.transactions += attempts
                     again += _settle(bin_, failure, judged_since, outcome)
         tasks = again
@@ -134,12 +134,12 @@ def _read(
 
 
 def _run(
-    lane: packing.Lane, ledger: Ledger, patience: Patience, guess: Guess
+    queue: packing.Queue, ledger: Ledger, patience: Patience, guess: Guess
 ) -> list[tuple[packing.Bin, int, Failure]]:
-    """Return each bin of the lane, the attempts at it, and how it failed; none is begun after one given up."""
+    """Return each bin of the queue, the attempts at it, and how it failed; none is begun after one given up."""
     results: list[tuple[packing.Bin, int, Failure]] = []
     given_up: Failure = None
-    for bin_ in lane:
+    for bin_ in queue:
         attempts, failure = 0, given_up
         if given_up is None and not guess.holds and any(task.is_guess for task in bin_):
             failure = SkippedError()

@@ -43,13 +43,13 @@ class DynamoDBLedger:
         try:
             response = self._client.batch_get_item(RequestItems=request)
         except aws.AWS_ERRORS as error:
-            raise aws.sort(error) from error
+            raise aws.classify(error) from error
         if response.get("UnprocessedKeys"):
             raise RetryableError("DynamoDB left keys unprocessed")
         entries: dict[str, Entry | None] = dict.fromkeys(record_ids)
         items: list[dict[str, Any]] = response["Responses"][self._ledger_table]
         for item in items:
-            entries[decimals.spell(decimals.parse(item["RecordID"]["N"]))] = parse_entry(item)
+            entries[decimals.canonical(decimals.parse(item["RecordID"]["N"]))] = parse_entry(item)
         return entries
 
     def commit(self, transaction: Transaction) -> None:
@@ -60,7 +60,7 @@ class DynamoDBLedger:
         except self._client.exceptions.TransactionCanceledException as error:
             raise _why_cancelled(transaction, error.response["CancellationReasons"]) from error
         except aws.AWS_ERRORS as error:
-            raise aws.sort(error) from error
+            raise aws.classify(error) from error
 
     def _put(self, put: Put) -> "TransactWriteItemTypeDef":
         item: dict[str, AttributeValue] = {
@@ -71,7 +71,7 @@ class DynamoDBLedger:
             item["ExpiresAt"] = {"N": str(self._expires_at())}
         else:
             item["Username"] = {"S": put.entry.username}
-            item["Score"] = {"N": decimals.spell(put.entry.score)}
+            item["Score"] = {"N": decimals.canonical(put.entry.score)}
         write: PutTypeDef = {
             "TableName": self._ledger_table,
             "Item": item,
@@ -90,7 +90,7 @@ class DynamoDBLedger:
                 "Key": {"Username": {"S": add.username}},
                 "UpdateExpression": "ADD Score :score, RecordCount :records",
                 "ExpressionAttributeValues": {
-                    ":score": {"N": decimals.spell(add.score)},
+                    ":score": {"N": decimals.canonical(add.score)},
                     ":records": {"N": str(add.records)},
                 },
             }

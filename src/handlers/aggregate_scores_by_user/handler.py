@@ -20,7 +20,7 @@ from handlers.shared.errors import PoisonRecordError
 from handlers.shared.lambda_types import BatchResponse, DynamoDBEvent, DynamoDBRecord, LambdaContext
 from handlers.shared.log import BatchLog
 from handlers.shared.metrics import embedded_metrics
-from handlers.shared.parking import FailureBucket, Parking, moment, park
+from handlers.shared.parking import FailureBucket, Parking, event_time, park
 from handlers.shared.response import batch_response
 from handlers.shared.retrying import Patience
 from handlers.shared.workers import Threads, Workers
@@ -140,7 +140,7 @@ def _body(record: Any) -> dict[str, Any]:
 
 
 def _made_at(record: DynamoDBRecord) -> float | None:
-    return moment(_body(record).get("ApproximateCreationDateTime"))
+    return event_time(_body(record).get("ApproximateCreationDateTime"))
 
 
 def _sequence_number(record: DynamoDBRecord) -> str:

@@ -1,8 +1,8 @@
 """Which tasks share a transaction, and which transactions may run at once.
 
 A transaction costs two write units an item and one round trip, so it should be full. Two transactions that
-add to the same user conflict, so they should never run at once: the transactions of a user form a lane,
-which is serial, and lanes run in parallel. A transaction is far below the 4 MB limit whatever it holds: a
+add to the same user conflict, so they should never run at once: the transactions of a user form a queue,
+which is serial, and queues run in parallel. A transaction is far below the 4 MB limit whatever it holds: a
 Username is at most 2 KB, a number 126 digits.
 """
 
@@ -17,27 +17,27 @@ _ITEMS = 100
 Bin = list[Task]
 """The tasks of one transaction."""
 
-Lane = list[Bin]
+Queue = list[Bin]
 """To be run one after the other."""
 
-Stage = list[Lane]
-"""Lanes that share no user. A stage begins when the one before it has ended."""
+Stage = list[Queue]
+"""Queues that share no user. A stage begins when the one before it has ended."""
 
 
 def pack(tasks: Sequence[Task]) -> list[Stage]:
-    """Pack full bins first, in a lane for each user; then the remainders of all users together."""
+    """Pack full bins first, in a queue for each user; then the remainders of all users together."""
     full: Stage = []
     remainders: Bin = []
     for group in _by_user(tasks):
-        *lane, last = _fill(group)
+        *queue, last = _fill(group)
         if last[0].is_alone or _size(last) == _ITEMS:
-            lane.append(last)
+            queue.append(last)
         else:
             remainders += last
-        full += [lane] if last[0].users else [[bin_] for bin_ in lane]
-    # The longest lane decides when the stage ends, so it begins first.
+        full += [queue] if last[0].users else [[bin_] for bin_ in queue]
+    # The longest queue decides when the stage ends, so it begins first.
     full.sort(key=len, reverse=True)
-    return [stage for stage in ([lane for lane in full if lane], *_stages_of_remainders(remainders)) if stage]
+    return [stage for stage in ([queue for queue in full if queue], *_stages_of_remainders(remainders)) if stage]
 
 
 def _stages_of_remainders(remainders: Bin) -> tuple[Stage, Stage]:

@@ -26,9 +26,9 @@ class DynamoDBScoreRecords:
             self._client.put_item(
                 TableName=self._table,
                 Item={
-                    "RecordID": {"N": decimals.spell(event.record_id)},
+                    "RecordID": {"N": decimals.canonical(event.record_id)},
                     "Username": {"S": event.username},
-                    "Score": {"N": decimals.spell(event.score)},
+                    "Score": {"N": decimals.canonical(event.score)},
                     "EventPosition": {"S": event.position},
                 },
                 ConditionExpression=_IS_LATER,
@@ -39,5 +39,5 @@ class DynamoDBScoreRecords:
         except aws.AWS_ERRORS as error:
             if aws.code(error) == "ValidationException":
                 raise PoisonRecordError(f"DynamoDB refuses the item: {error}") from error
-            raise aws.sort(error) from error
+            raise aws.classify(error) from error
         return True

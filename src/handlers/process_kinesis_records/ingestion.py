@@ -10,7 +10,7 @@ from handlers.process_kinesis_records.payload import Fields, Numeral
 from handlers.shared import decimals, usernames
 from handlers.shared.errors import PoisonRecordError, RefusedError, RetryableError
 from handlers.shared.lambda_types import KinesisRecord
-from handlers.shared.parking import Parking, moment, park
+from handlers.shared.parking import Parking, event_time, park
 from handlers.shared.retrying import Patience
 from handlers.shared.workers import Workers
 
@@ -152,7 +152,7 @@ class Ingestor:
 
     def _park(self, record: KinesisRecord, index: int, reason: str, patience: Patience, outcome: Outcome) -> None:
         outcome.poison[reason] += 1
-        arrived = moment(record["kinesis"].get("approximateArrivalTimestamp"))
+        arrived = event_time(record["kinesis"].get("approximateArrivalTimestamp"))
         failure = park(self.parking, self.function_name, record, reason, arrived, patience)
         if failure is None:
             outcome.parked += 1

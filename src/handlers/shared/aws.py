@@ -206,7 +206,7 @@ def code(error: AwsError) -> str:
     return error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
 
 
-def sort(error: AwsError) -> RetryableError | RefusedError:
+def classify(error: AwsError) -> RetryableError | RefusedError:
     """The project's error for what a client raised, told apart by what happens next."""
     name = code(error)
     if isinstance(error, ClientError):

@@ -32,7 +32,7 @@ def is_storable(number: Decimal) -> bool:
 
 @lru_cache(maxsize=10_000)  # scores repeat
 def parse(text: str) -> Decimal:
-    """Return the number that a text spells. Raises ValueError, and nothing else, when DynamoDB cannot hold it."""
+    """Return the number that a text holds. Raises ValueError, and nothing else, when DynamoDB cannot hold it."""
     if len(text) <= DIGITS and text.isascii() and text.replace(".", "", 1).isdigit():
         return Decimal(text)  # the common case, at a third of the price
     # The length bounds the work that a numeral no table ever held could cause.
@@ -50,8 +50,8 @@ def parse(text: str) -> Decimal:
     return number
 
 
-def spell(number: Decimal) -> str:
-    """The one spelling, without an exponent, that all equal numbers share."""
+def canonical(number: Decimal) -> str:
+    """Return the canonical form, without an exponent, that all equal numbers share."""
     if not number:
         return "0"  # and not "-0" or "0.00"
     return format(number.normalize(_EXACT), "f")

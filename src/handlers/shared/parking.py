@@ -41,7 +41,7 @@ class FailureBucket:
                 Bucket=self._bucket, Key=key, Body=document.encode(), ContentType="application/json"
             )
         except aws.AWS_ERRORS as error:
-            raise aws.sort(error) from error
+            raise aws.classify(error) from error
 
 
 def park(
@@ -63,7 +63,7 @@ def park(
     return None
 
 
-def moment(value: Any) -> float | None:
+def event_time(value: Any) -> float | None:
     """Return a record's time in epoch seconds; None when the value is not a time, as in an event made by hand."""
     return value if isinstance(value, int | float) and 0 <= value < _FAR_FUTURE else None
 

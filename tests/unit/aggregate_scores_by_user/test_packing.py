@@ -19,23 +19,23 @@ RECORDS = 10_000
 
 
 def sizes(stage: Stage) -> list[list[int]]:
-    return [[sum(map(len, transaction(bin_))) for bin_ in lane] for lane in stage]
+    return [[sum(map(len, transaction(bin_))) for bin_ in queue] for queue in stage]
 
 
 def inserts(users: list[str]) -> list[Task]:
     return [plan(parse(insert(i, i + 1, user, "1"), i, TABLE_ARN), None) for i, user in enumerate(users)]
 
 
-def test_full_bins_of_a_user_form_a_lane_and_remainders_share_one() -> None:
+def test_full_bins_of_a_user_form_a_queue_and_remainders_share_one() -> None:
     stages = pack(inserts(["ann"] * 199 + ["bob"] * 100))
 
     assert [sizes(stage) for stage in stages] == [[[100, 100], [100]], [[4]]]
 
 
-def test_the_longest_lane_begins_first() -> None:
+def test_the_longest_queue_begins_first() -> None:
     (stage,) = pack(inserts(["ann"] * 99 + ["bob"] * 297 + ["cid"] * 198))
 
-    assert [len(lane) for lane in stage] == [3, 2, 1]
+    assert [len(queue) for queue in stage] == [3, 2, 1]
 
 
 def test_a_remainder_that_is_cut_runs_in_two_stages() -> None:
@@ -49,7 +49,7 @@ def test_neighbours_among_cut_remainders_are_kept_apart() -> None:
 
     assert [sizes(stage) for stage in stages] == [[[100], [100]], [[100], [69]]]
     for stage in stages:
-        users = [{user for bin_ in lane for task in bin_ for user in task.users} for lane in stage]
+        users = [{user for bin_ in queue for task in bin_ for user in task.users} for queue in stage]
         assert users[0].isdisjoint(users[1])
 
 
@@ -59,7 +59,7 @@ def test_deletes_of_unknown_users_run_all_at_once() -> None:
     assert [sizes(stage) for stage in stages] == [[[100], [100]], [[50]]]
 
 
-def test_a_task_alone_shares_nothing_but_its_users_lane() -> None:
+def test_a_task_alone_shares_nothing_but_its_users_queue() -> None:
     tasks = inserts(["ann"] * 4)
     tasks[1:3] = [task._replace(is_alone=True) for task in tasks[1:3]]
 
@@ -92,7 +92,7 @@ renames = st.tuples(users, users, st.booleans())
 @given(st.lists(renames, min_size=1, max_size=40), st.integers(1, 20))
 @example([("a", "b", False), ("b", "c", False)], 200)
 @example([("a", "b", False), ("a", "c", False), ("b", "c", False)], 100)
-def test_every_task_runs_once_and_lanes_of_a_stage_share_no_user(
+def test_every_task_runs_once_and_queues_of_a_stage_share_no_user(
     moves: list[tuple[str, str, bool]], times: int
 ) -> None:
     tasks = []
@@ -102,13 +102,13 @@ def test_every_task_runs_once_and_lanes_of_a_stage_share_no_user(
 
     stages = pack(tasks)
 
-    ran = [task for stage in stages for lane in stage for bin_ in lane for task in bin_]
+    ran = [task for stage in stages for queue in stage for bin_ in queue for task in bin_]
     assert Counter(ran) == Counter(tasks)
     for stage in stages:
-        owners = Counter(user for lane in stage for user in {u for bin_ in lane for task in bin_ for u in task.users})
+        owners = Counter(user for queue in stage for user in {u for bin_ in queue for task in bin_ for u in task.users})
         assert all(count == 1 for count in owners.values())
-        assert all(1 <= size <= 100 for lane in sizes(stage) for size in lane)
-        assert all(len(bin_) == 1 or not any(t.is_alone for t in bin_) for lane in stage for bin_ in lane)
+        assert all(1 <= size <= 100 for queue in sizes(stage) for size in queue)
+        assert all(len(bin_) == 1 or not any(t.is_alone for t in bin_) for queue in stage for bin_ in queue)
 
 
 EVEN = [f"user-{i % 100}" for i in range(RECORDS)]

@@ -60,7 +60,7 @@ def source_of(**subscriptions: Subscription) -> ConsumerSource:
 
 
 def test_an_event_that_was_buffered_says_that_more_may_be_waiting() -> None:
-    async def story() -> list[bool]:
+    async def scenario() -> list[bool]:
         source = source_of(shard=subscription)
         iterator = await source.iterator("shard", Position())
         for _ in range(2):
@@ -73,7 +73,7 @@ def test_an_event_that_was_buffered_says_that_more_may_be_waiting() -> None:
 
     subscription = Subscription()
 
-    assert asyncio.run(story()) == [True, True, False]
+    assert asyncio.run(scenario()) == [True, True, False]
 
 
 def test_closing_a_source_ends_each_subscription_once_nobody_reads_it() -> None:
@@ -84,7 +84,7 @@ def test_closing_a_source_ends_each_subscription_once_nobody_reads_it() -> None:
             assert read.closed.wait(10), "it ends with its next event"
             super().close()
 
-    async def story() -> None:
+    async def scenario() -> None:
         source = source_of(idle=idle, read=read)
         iterator = await source.iterator("idle", Position())
         idle.push()
@@ -96,6 +96,6 @@ def test_closing_a_source_ends_each_subscription_once_nobody_reads_it() -> None:
 
     idle, read = Idle(), Subscription()
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
     assert idle.closed.is_set()

@@ -32,7 +32,7 @@ def test_the_local_stage_needs_nothing_from_the_environment(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("ambient", "endpoint"),
+    ("environ", "endpoint"),
     [
         ({"LOCAL_PORT": "4600"}, "http://127.0.0.1:4600"),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:4700"}, "http://127.0.0.1:4700"),
@@ -40,8 +40,8 @@ def test_the_local_stage_needs_nothing_from_the_environment(tmp_path: Path) -> N
         ({"LOCAL_PORT": ""}, "http://127.0.0.1:4566"),
     ],
 )
-def test_the_local_port_can_be_chosen(ambient: Mapping[str, str], endpoint: str, tmp_path: Path) -> None:
-    assert resolve("local", {"LOCAL_DIR": str(tmp_path), **ambient}).endpoint == endpoint
+def test_the_local_port_can_be_chosen(environ: Mapping[str, str], endpoint: str, tmp_path: Path) -> None:
+    assert resolve("local", {"LOCAL_DIR": str(tmp_path), **environ}).endpoint == endpoint
 
 
 def test_an_aws_stage_takes_region_and_credentials_from_the_environment(tmp_path: Path) -> None:
@@ -53,10 +53,10 @@ def test_an_aws_stage_takes_region_and_credentials_from_the_environment(tmp_path
 
 def test_a_process_started_for_a_stage_is_pointed_there_and_this_one_is_not(tmp_path: Path) -> None:
     before = dict(os.environ)
-    ambient = {"PATH": "/bin", "AWS_PROFILE": "mine", "AWS_DEFAULT_PROFILE": "mine", "AWS_REGION": "eu-west-1"}
+    environ = {"PATH": "/bin", "AWS_PROFILE": "mine", "AWS_DEFAULT_PROFILE": "mine", "AWS_REGION": "eu-west-1"}
 
     local = resolve("local", {"LOCAL_DIR": str(tmp_path), "LOCAL_PORT": "4700"})
-    of_local = local.process_environment(ambient)
+    of_local = local.process_environment(environ)
     of_dev = resolve("dev", {"AWS_REGION": "eu-central-1"}).process_environment({"AWS_PROFILE": "mine"})
 
     assert of_local == {
@@ -128,7 +128,7 @@ def test_a_session_has_the_defaults_that_its_stage_was_given_for_clients(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("name", "ambient", "message"),
+    ("name", "environ", "message"),
     [
         ("No-Stage", {}, f"There is no stage 'No-Stage'. Choose one of {', '.join(stages())}"),
         ("dev", {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}, "Unset it: unset AWS_ENDPOINT_URL"),
@@ -138,10 +138,10 @@ def test_a_session_has_the_defaults_that_its_stage_was_given_for_clients(tmp_pat
     ],
 )
 def test_a_wrong_setting_is_refused_with_the_way_to_mend_it(
-    name: str, ambient: Mapping[str, str], message: str, tmp_path: Path
+    name: str, environ: Mapping[str, str], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=message):
-        resolve(name, {"LOCAL_DIR": str(tmp_path), **ambient})
+        resolve(name, {"LOCAL_DIR": str(tmp_path), **environ})
 
 
 @pytest.mark.parametrize("file", sorted(STAGES.glob("*.tfvars")), ids=lambda file: file.stem)

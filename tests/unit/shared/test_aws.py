@@ -314,7 +314,7 @@ def failed(code: str, status: int) -> ClientError:
 def test_a_trouble_that_may_pass_is_retryable_whatever_its_status(code: str) -> None:
     assert aws.is_retryable(code)
 
-    error = aws.sort(failed(code, 400))
+    error = aws.classify(failed(code, 400))
 
     assert isinstance(error, RetryableError)
     assert str(error) == f"{code}: An error occurred ({code}) when calling the PutItem operation: why"
@@ -334,7 +334,7 @@ def test_a_fault_of_the_service_is_retryable_and_an_unknown_refusal_is_not(
     code: str, status: int, expected: type[Exception]
 ) -> None:
     assert not aws.is_retryable(code)
-    assert type(aws.sort(failed(code, status))) is expected
+    assert type(aws.classify(failed(code, status))) is expected
 
 
 @pytest.mark.parametrize(
@@ -350,7 +350,7 @@ def test_a_fault_of_the_service_is_retryable_and_an_unknown_refusal_is_not(
     ],
 )
 def test_only_a_call_without_an_answer_is_worth_another(error: aws.AwsError, expected: type[Exception]) -> None:
-    sorted_ = aws.sort(error)
+    sorted_ = aws.classify(error)
 
     assert type(sorted_) is expected
     assert str(sorted_) == f"{type(error).__name__}: {error}"

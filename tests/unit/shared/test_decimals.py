@@ -64,13 +64,13 @@ def test_any_text_is_a_storable_number_or_a_value_error(text: str) -> None:
         return
 
     assert decimals.is_storable(number)
-    assert decimals.parse(decimals.spell(number)) == number
+    assert decimals.parse(decimals.canonical(number)) == number
     assert decimals.subtract(decimals.add(number, decimals.parse("1")), number) == 1
 
 
 @given(storable)
 def test_a_number_survives_being_spelled(number: Decimal) -> None:
-    assert decimals.parse(decimals.spell(number)) == number
+    assert decimals.parse(decimals.canonical(number)) == number
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_number_survives_being_spelled(number: Decimal) -> None:
     [("1E+3", "1000"), ("1000.000", "1000"), ("-0.00", "0"), ("12E-3", "0.012"), ("-7", "-7")],
 )
 def test_a_number_has_one_spelling_without_an_exponent(number: str, spelling: str) -> None:
-    assert decimals.spell(Decimal(number)) == spelling
+    assert decimals.canonical(Decimal(number)) == spelling
 
 
 @given(storable, storable)

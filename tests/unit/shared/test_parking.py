@@ -6,7 +6,7 @@ from botocore.stub import Stubber
 
 from handlers.shared import aws
 from handlers.shared.errors import RefusedError, RetryableError
-from handlers.shared.parking import FailureBucket, moment, parked_document, parked_key
+from handlers.shared.parking import FailureBucket, event_time, parked_document, parked_key
 
 
 def test_a_key_tells_the_function_the_day_and_the_event() -> None:
@@ -43,8 +43,8 @@ def test_a_document_has_the_record_where_event_source_mappings_put_theirs() -> N
 
 @pytest.mark.parametrize("value", [None, "2026-11-23", -1, 1e11, float("nan")])
 def test_a_time_that_is_none_leaves_a_record_undated(value: object) -> None:
-    assert moment(value) is None
-    assert parked_key("Function", {"eventID": "1"}, moment(value)) == "parked/Function/undated/1.json"
+    assert event_time(value) is None
+    assert parked_key("Function", {"eventID": "1"}, event_time(value)) == "parked/Function/undated/1.json"
 
 
 def test_a_document_is_stored_as_json() -> None:

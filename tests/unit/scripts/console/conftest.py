@@ -39,7 +39,7 @@ class FixedConnection:
         self.forgotten.append(credentials)
 
 
-class Page:
+class ConsoleClient:
     """What the page sends: signed, from its own origin, unless told otherwise."""
 
     def __init__(self, client: FlaskClient, connection: FixedConnection, session: Session) -> None:
@@ -108,13 +108,13 @@ def system(deployment: Deployed) -> Iterator[Deployed]:
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Callable[..., Page]:
+def serve(tmp_path: Path) -> Callable[..., ConsoleClient]:
     """Makes the page of a console of what is deployed, or of an error."""
 
-    def make(found: Deployed | Exception, *, writes: bool = True, name: str = "dev") -> Page:
+    def make(found: Deployed | Exception, *, writes: bool = True, name: str = "dev") -> ConsoleClient:
         connection = FixedConnection(stage(name, tmp_path), found)
         session = Session()
         app = create_app(connection, names={f"127.0.0.1:{PORT}"}, session=session, writes=writes)
-        return Page(app.test_client(), connection, session)
+        return ConsoleClient(app.test_client(), connection, session)
 
     return make

@@ -13,12 +13,12 @@ from scripts.console.job import Job
 from scripts.console.problems import Problem, RefusedError
 from scripts.console.views import reconcile as reconcile_view
 from scripts.deployment import Deployed, NotDeployedError, PartlyDeployedError
-from scripts.reconcile.judgement import Verdict
+from scripts.reconcile.judgement import Summary
 from scripts.reconcile.snapshot import Finding
-from tests.unit.scripts.console.conftest import Page
+from tests.unit.scripts.console.conftest import ConsoleClient
 from tests.waiting import eventually
 
-Serve = Callable[..., Page]
+Serve = Callable[..., ConsoleClient]
 
 
 def failing(code: str, status: int = 400) -> ClientError:
@@ -30,9 +30,9 @@ def failing(code: str, status: int = 400) -> ClientError:
 
 def caused(error: Exception) -> UserError:
     """As Stage.account tells it."""
-    told = UserError("No AWS account to use")
-    told.__cause__ = error
-    return told
+    problem = UserError("No AWS account to use")
+    problem.__cause__ = error
+    return problem
 
 
 @pytest.mark.parametrize(
@@ -144,19 +144,19 @@ def test_what_is_not_a_time_is_refused(serve: Serve, deployment: Deployed) -> No
 
 
 @pytest.mark.parametrize(
-    ("found", "told"),
+    ("found", "summary"),
     [
-        (Verdict(0, 0, 0, 1), "No drift: every total is the sum over its records. Test events counted"),
-        (Verdict(0, 0, 3, 0), "Not judged: whether every total is exact is not known."),
-        (Verdict(2, 1, 0, 0), "Wrong: 2 users in drift, 1 repaired."),
+        (Summary(0, 0, 0, 1), "No drift: every total is the sum over its records. Test events counted"),
+        (Summary(0, 0, 3, 0), "Not judged: whether every total is exact is not known."),
+        (Summary(2, 1, 0, 0), "Wrong: 2 users in drift, 1 repaired."),
     ],
 )
 def test_reconcile_is_answered_with_its_verdict_in_words_and_as_a_value(
-    found: Verdict, told: str, monkeypatch: pytest.MonkeyPatch
+    found: Summary, summary: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finding = Finding("ann", None, "the total is not the ledger's sum", "1 1", "2 1", False, False)
 
-    def reconcile(_: Deployed, on_finding: Callable[[Finding], None], **__: Any) -> Verdict:
+    def reconcile(_: Deployed, on_finding: Callable[[Finding], None], **__: Any) -> Summary:
         on_finding(finding)
         return found
 
@@ -165,6 +165,6 @@ def test_reconcile_is_answered_with_its_verdict_in_words_and_as_a_value(
 
     answer = reconcile_view.run(system, False, 1, lambda _: None, publishes=False)
 
-    assert answer["told"].startswith(told)
+    assert answer["summary"].startswith(summary)
     assert (answer["verdict"], answer["findings"]) == (found.judgement, [finding._asdict()])
     json.dumps(answer)

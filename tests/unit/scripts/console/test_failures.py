@@ -15,10 +15,10 @@ from scripts.deployment import Deployed
 from scripts.failures.store import DISCARDED
 from tests.fakes.discarded import KEY, kinesis_invocation_record
 from tests.simulation.stream import kinesis_record
-from tests.unit.scripts.console.conftest import Page
+from tests.unit.scripts.console.conftest import ConsoleClient
 from tests.waiting import eventually
 
-Serve = Callable[..., Page]
+Serve = Callable[..., ConsoleClient]
 
 
 def put(key: str, body: Any) -> None:
@@ -35,7 +35,7 @@ def parked(number: int, at: str, reason: str = "because", username: str = "ann")
     return key
 
 
-def look(page: Page, **query: Any) -> Any:
+def look(page: ConsoleClient, **query: Any) -> Any:
     answer = page.ask("GET", "/api/failures", query_string=query)
     assert answer.status_code == 200, answer.text
     return answer.json

@@ -9,13 +9,13 @@ from scripts.console.guard import EXCHANGE
 from scripts.console.session import NONCE_HEADER, PROOF_HEADER, SIGNATURE_HEADER, Session
 from scripts.console.views import HARMLESS
 from scripts.deployment import Deployed, NotDeployedError
-from tests.unit.scripts.console.conftest import PORT, Page
+from tests.unit.scripts.console.conftest import PORT, ConsoleClient
 
-Serve = Callable[..., Page]
+Serve = Callable[..., ConsoleClient]
 READING = {"GET", "HEAD", "OPTIONS"}
 
 
-def routes(page: Page) -> list[tuple[str, str, str]]:
+def routes(page: ConsoleClient) -> list[tuple[str, str, str]]:
     """Each method and path that the console knows, with its name."""
     return [
         (
@@ -32,11 +32,11 @@ def routes(page: Page) -> list[tuple[str, str, str]]:
 
 
 @pytest.fixture
-def page(serve: Serve) -> Page:
+def page(serve: Serve) -> ConsoleClient:
     return serve(NotDeployedError("Stage dev is not deployed"))
 
 
-def test_the_page_itself_is_answered(page: Page) -> None:
+def test_the_page_itself_is_answered(page: ConsoleClient) -> None:
     answer = page.ask("GET", "/api/about")
 
     assert answer.status_code == 200
@@ -54,7 +54,7 @@ def test_the_page_itself_is_answered(page: Page) -> None:
         {"Host": f"127.0.0.1.evil.example:{PORT}"},
     ],
 )
-def test_a_name_that_was_rebound_to_this_machine_gets_nothing(page: Page, headers: dict[str, str]) -> None:
+def test_a_name_that_was_rebound_to_this_machine_gets_nothing(page: ConsoleClient, headers: dict[str, str]) -> None:
     for path in ("/", "/static/main.js", "/api/about"):
         assert page.ask("GET", path, headers).status_code == 403
 
@@ -71,7 +71,7 @@ def test_a_name_that_was_rebound_to_this_machine_gets_nothing(page: Page, header
         {"Sec-Fetch-Site": "none"},
     ],
 )
-def test_another_page_is_refused_even_with_the_token(page: Page, headers: dict[str, str]) -> None:
+def test_another_page_is_refused_even_with_the_token(page: ConsoleClient, headers: dict[str, str]) -> None:
     for method, path, _ in routes(page):
         if path.startswith("/api/") and method != "OPTIONS":
             answer = page.ask(method, path, headers, json={} if method not in READING else None)
@@ -80,7 +80,7 @@ def test_another_page_is_refused_even_with_the_token(page: Page, headers: dict[s
 
 
 @pytest.mark.parametrize("sent", ["", "wrong", "0" * 64, "t\u00f6ken"])
-def test_no_api_route_answers_without_a_signature(page: Page, sent: str) -> None:
+def test_no_api_route_answers_without_a_signature(page: ConsoleClient, sent: str) -> None:
     for method, path, _ in routes(page):
         if path.startswith("/api/") and path != EXCHANGE:
             headers = {SIGNATURE_HEADER: sent.encode().decode("latin-1")}
@@ -92,7 +92,7 @@ def test_no_api_route_answers_without_a_signature(page: Page, sent: str) -> None
                 assert answer.json["kind"] == "key"
 
 
-def test_a_signature_is_of_one_method_one_address_and_one_nonce(page: Page) -> None:
+def test_a_signature_is_of_one_method_one_address_and_one_nonce(page: ConsoleClient) -> None:
     nonce = "0123456789abcdef"
     signature = page.session.signature("GET", "/api/about", nonce)
     signed = {NONCE_HEADER: nonce, SIGNATURE_HEADER: signature}
@@ -103,7 +103,7 @@ def test_a_signature_is_of_one_method_one_address_and_one_nonce(page: Page) -> N
     assert page.ask("GET", "/api/about", signed).status_code == 200
 
 
-def test_a_request_that_somebody_recorded_is_not_answered_again(page: Page) -> None:
+def test_a_request_that_somebody_recorded_is_not_answered_again(page: ConsoleClient) -> None:
     nonce = "0123456789abcdef"
     signed = {NONCE_HEADER: nonce, SIGNATURE_HEADER: page.session.signature("GET", "/api/about", nonce)}
     assert page.ask("GET", "/api/about", signed).status_code == 200
@@ -121,7 +121,7 @@ def test_the_last_20_000_nonces_are_remembered_and_no_more() -> None:
     assert session.is_first("0")
 
 
-def test_each_answer_proves_that_it_comes_from_the_console(page: Page) -> None:
+def test_each_answer_proves_that_it_comes_from_the_console(page: ConsoleClient) -> None:
     nonce = "0123456789abcdef"
     signature = page.session.signature("GET", "/api/nothing", nonce)
 
@@ -130,7 +130,7 @@ def test_each_answer_proves_that_it_comes_from_the_console(page: Page) -> None:
     assert (answer.status_code, answer.headers[PROOF_HEADER]) == (404, page.session.proof(nonce))
 
 
-def test_the_code_of_a_link_works_once(page: Page) -> None:
+def test_the_code_of_a_link_works_once(page: ConsoleClient) -> None:
     code = page.session.code
 
     first = page.ask("POST", EXCHANGE, json={"code": code})
@@ -144,14 +144,14 @@ def test_the_code_of_a_link_works_once(page: Page) -> None:
 
 
 @pytest.mark.parametrize("code", ["", "guess", "\ud800", 7, None])
-def test_a_code_that_is_guessed_opens_nothing(page: Page, code: object) -> None:
+def test_a_code_that_is_guessed_opens_nothing(page: ConsoleClient, code: object) -> None:
     answer = page.ask("POST", EXCHANGE, json={"code": code})
 
     assert answer.status_code in {400, 403}
     assert "key" not in (answer.json or {})
 
 
-def test_another_page_cannot_use_the_code_even_if_it_knew_it(page: Page) -> None:
+def test_another_page_cannot_use_the_code_even_if_it_knew_it(page: ConsoleClient) -> None:
     answer = page.ask("POST", EXCHANGE, {"Origin": "https://evil.example"}, json={"code": page.session.code})
 
     assert answer.status_code == 403
@@ -163,7 +163,7 @@ def test_a_key_is_new_at_each_start() -> None:
     assert first.exchange(first.code) != second.exchange(second.code)
 
 
-def test_a_service_worker_that_somebody_left_behind_removes_itself(page: Page) -> None:
+def test_a_service_worker_that_somebody_left_behind_removes_itself(page: ConsoleClient) -> None:
     answer = page.ask("GET", "/any/worker.js", {"Service-Worker": "script"})
 
     assert (answer.status_code, answer.mimetype) == (200, "text/javascript")
@@ -197,13 +197,13 @@ def test_a_console_that_only_looks_refuses_every_route_that_could_change_anythin
     assert {name for _, _, name in routes(page)} >= HARMLESS
 
 
-def test_a_change_is_sent_as_json_which_no_form_of_another_page_can(page: Page) -> None:
+def test_a_change_is_sent_as_json_which_no_form_of_another_page_can(page: ConsoleClient) -> None:
     answer = page.ask("POST", "/api/records", data="RecordID=1", content_type="text/plain")
 
     assert answer.status_code == 415
 
 
-def test_the_page_may_load_and_send_nothing_elsewhere_and_nobody_may_frame_it(page: Page) -> None:
+def test_the_page_may_load_and_send_nothing_elsewhere_and_nobody_may_frame_it(page: ConsoleClient) -> None:
     for path in ("/", "/static/console.css", "/api/about", "/nothing-here"):
         headers = page.ask("GET", path).headers
         assert "default-src 'self'" in headers["Content-Security-Policy"]
@@ -214,7 +214,7 @@ def test_the_page_may_load_and_send_nothing_elsewhere_and_nobody_may_frame_it(pa
         assert headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_no_file_beside_the_page_is_served(page: Page) -> None:
+def test_no_file_beside_the_page_is_served(page: ConsoleClient) -> None:
     for path in ("/static/../guard.py", "/static/%2e%2e/guard.py", "/static//etc/passwd"):
         assert page.ask("GET", path).status_code in {404, 308}
 

@@ -9,10 +9,10 @@ import pytest
 
 from scripts.console.visible import indented
 from scripts.deployment import Deployed
-from tests.unit.scripts.console.conftest import Page
+from tests.unit.scripts.console.conftest import ConsoleClient
 from tests.unit.scripts.console.test_guard import READING, routes
 
-Serve = Callable[..., Page]
+Serve = Callable[..., ConsoleClient]
 DIGITS = "9" * 5000
 DEEP = "[" * 100_000 + "]" * 100_000
 VALUES = ["", "x", DIGITS, "-1", "1e400", "NaN", "\ud800", "\u202egnp.exe", "\x00", "a\nb", "0001-01-01", "9999-12-31"]
@@ -20,14 +20,14 @@ FIELDS = ("event", "key", "data", "RecordID", "Username", "Score", "pause", "key
 QUERIES = ("since", "filter", "limit", "after", "top", "key", "from", "text", "function", "reason")
 
 
-def answered(page: Page, method: str, path: str, **options: Any) -> int:
+def answered(page: ConsoleClient, method: str, path: str, **options: Any) -> int:
     answer = page.ask(method, path, **options)
     if method != "HEAD" and path.startswith("/api/"):
         json.loads(answer.text, parse_constant=lambda constant: pytest.fail(f"{constant} is not JSON"))
     return answer.status_code
 
 
-def api(page: Page) -> list[tuple[str, str]]:
+def api(page: ConsoleClient) -> list[tuple[str, str]]:
     """Each method and path of the API, but for those that start work in the background."""
     background = {"/api/redrive", "/api/reconcile", "/api/repair"}
     return [
@@ -38,11 +38,11 @@ def api(page: Page) -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def page(serve: Serve, system: Deployed) -> Page:
+def page(serve: Serve, system: Deployed) -> ConsoleClient:
     return serve(system)
 
 
-def test_no_value_of_a_query_is_a_fault(page: Page, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_value_of_a_query_is_a_fault(page: ConsoleClient, capsys: pytest.CaptureFixture[str]) -> None:
     reading = [path for method, path in api(page) if method == "GET"]
     everywhere = [dict.fromkeys(QUERIES, value) for value in VALUES if value != "\ud800"]  # an address cannot hold it
     alone = [{name: value} for name in QUERIES for value in (DIGITS, "0001-01-01")]
@@ -57,7 +57,7 @@ def test_no_value_of_a_query_is_a_fault(page: Page, capsys: pytest.CaptureFixtur
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_no_value_in_a_body_is_a_fault(page: Page, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_value_in_a_body_is_a_fault(page: ConsoleClient, capsys: pytest.CaptureFixture[str]) -> None:
     changing = [(method, path) for method, path in api(page) if method not in READING and "test" not in path]
     values: list[Any] = [
         DIGITS,
@@ -85,7 +85,7 @@ def test_no_value_in_a_body_is_a_fault(page: Page, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     "body", [DIGITS, f'{{"pause": {DIGITS}}}', DEEP, '{"key": NaN}', "", "{", '"\\ud800"', b"\xff"]
 )
-def test_no_body_is_a_fault(page: Page, capsys: pytest.CaptureFixture[str], body: str | bytes) -> None:
+def test_no_body_is_a_fault(page: ConsoleClient, capsys: pytest.CaptureFixture[str], body: str | bytes) -> None:
     for method, path in api(page):
         if method not in READING:
             answer = page.ask(method, path, data=body, content_type="application/json")
@@ -94,7 +94,7 @@ def test_no_body_is_a_fault(page: Page, capsys: pytest.CaptureFixture[str], body
 
 
 @pytest.mark.parametrize("event", [DEEP, f'{{"Records": [{DIGITS}]}}', '{"Records": [NaN]}', "\ud800", "\x00"])
-def test_no_test_event_is_a_fault(page: Page, event: str) -> None:
+def test_no_test_event_is_a_fault(page: ConsoleClient, event: str) -> None:
     answer = page.ask("POST", "/api/functions/AggregateScoresByUser/test", json={"event": event})
 
     assert answer.status_code == 400, answer.text
@@ -113,7 +113,7 @@ def test_no_test_event_is_a_fault(page: Page, event: str) -> None:
     ],
 )
 def test_no_object_of_the_failure_bucket_spoils_the_panel(
-    page: Page, capsys: pytest.CaptureFixture[str], body: bytes
+    page: ConsoleClient, capsys: pytest.CaptureFixture[str], body: bytes
 ) -> None:
     s3 = boto3.client("s3")
     s3.put_object(Bucket="failures", Key="parked/F/2026-11-23/good.json", Body=b'{"reason": "good", "payload": {}}')

@@ -9,9 +9,9 @@ import pytest
 
 from scripts.console import items
 from scripts.deployment import Deployed
-from tests.unit.scripts.console.conftest import Page
+from tests.unit.scripts.console.conftest import ConsoleClient
 
-Serve = Callable[..., Page]
+Serve = Callable[..., ConsoleClient]
 TABLE = "GameScoreRecords"
 
 
@@ -30,7 +30,7 @@ class HundredThousand:
         return found | ({"LastEvaluatedKey": found["Items"][-1]} if numbers and numbers[-1] < 99_999 else {})
 
 
-def found(page: Page, key: str = "7") -> Any:
+def found(page: ConsoleClient, key: str = "7") -> Any:
     """The item as the page gets it; None for none."""
     answer = page.ask("GET", f"/api/tables/{TABLE}/item?key={key}")
     assert answer.json is not None
@@ -46,7 +46,7 @@ def read(item: Any) -> dict[str, Any]:
     return {name: item.get(name) for name in ("Username", "Score")}
 
 
-def put(page: Page, **attributes: Any) -> None:
+def put(page: ConsoleClient, **attributes: Any) -> None:
     boto3.resource("dynamodb").Table(TABLE).put_item(Item={"RecordID": 7, **attributes})
 
 

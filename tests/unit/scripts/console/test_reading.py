@@ -13,9 +13,9 @@ from scripts.console.loglines import newest
 from scripts.console.recent import Recent, decode
 from scripts.deployment import Deployed
 from scripts.observe.logs import containing, lines
-from tests.unit.scripts.console.conftest import Page
+from tests.unit.scripts.console.conftest import ConsoleClient
 
-Serve = Callable[..., Page]
+Serve = Callable[..., ConsoleClient]
 NOW = datetime.now(UTC)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scripts.develop.mutant_runs import CleanRun, Verdict, replace
+from scripts.develop.mutant_runs import CleanRun, MutantResult, replace
 from scripts.develop.mutants import Config, Equivalents, Results, sampled
 from scripts.develop.mutation import Mutant, by_hand, mutants
 from scripts.stage import ROOT
@@ -257,7 +257,7 @@ def test_what_was_noticed_is_known_until_the_test_that_noticed_it_changes(
     test.parent.mkdir()
     helper, one, other = "LIMIT = 1\n", "def test():\n    assert LIMIT\n", "def test_other():\n    pass\n"
     test.write_text(helper + one)
-    noticed, survivor = Verdict(mutant(), "tests/test_some.py::test"), Verdict(mutant(now="c"), None)
+    noticed, survivor = MutantResult(mutant(), "tests/test_some.py::test"), MutantResult(mutant(now="c"), None)
     results = Results(fresh=False)
     for each in noticed, survivor:
         results.keep(each)

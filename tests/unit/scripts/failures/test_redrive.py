@@ -21,7 +21,7 @@ from localcloud.engine.delivery import PAYLOAD_BYTES
 from scripts.cli import UserError
 from scripts.failures.failures import as_document, as_line
 from scripts.failures.failures import main as failures_command
-from scripts.failures.redrive import Result, Target, Verdict, invoke, redrive, redrive_all
+from scripts.failures.redrive import Outcome, Result, Target, invoke, redrive, redrive_all
 from scripts.failures.redrive import main as redrive_command
 from scripts.failures.redrive import targets as find_targets
 from scripts.failures.replay import Answer, event, groups, interpret, replay
@@ -127,8 +127,8 @@ def crash_on(*numbers: int) -> Callable[[Sequence[Record]], Answer]:
     return invoke
 
 
-def verdicts(results: Sequence[Result]) -> list[tuple[Verdict, str]]:
-    return [(result.verdict, result.reason) for result in results]
+def outcomes(results: Sequence[Result]) -> list[tuple[Outcome, str]]:
+    return [(result.outcome, result.reason) for result in results]
 
 
 def test_parked_records_and_discarded_batches_are_listed_with_their_functions_and_reasons(store: Store) -> None:
@@ -197,7 +197,7 @@ def test_what_cannot_be_read_is_listed_with_that_reason_and_left_alone(store: St
     assert json.loads(as_document(store.failure()))["records"] is None
     for dry_run in (True, False):
         results = [*redrive_all(store.failures(), store.bucket, {FUNCTION: Target(fail, 10)}, dry_run=dry_run)]
-        assert verdicts(results) == [(Verdict.UNREADABLE, store.failure().reason)]
+        assert outcomes(results) == [(Outcome.UNREADABLE, store.failure().reason)]
     assert store.names() == [KEY]
 
 
@@ -246,7 +246,7 @@ def test_the_exit_code_of_a_redrive_says_whether_anything_is_left(store: Store, 
             "key": first,
             "function": FUNCTION,
             "records": 1,
-            "verdict": "skipped",
+            "outcome": "skipped",
             "reason": "This is a dry run",
         }
     ]
@@ -295,7 +295,7 @@ def test_only_the_failures_of_a_function_are_redriven_when_it_is_named(store: St
 
 
 def test_what_becomes_of_an_object_is_told_in_a_word() -> None:
-    assert sorted(Verdict) == ["failing", "overtaken", "redriven", "skipped", "unreadable"]
+    assert sorted(Outcome) == ["failing", "overtaken", "redriven", "skipped", "unreadable"]
 
 
 def test_the_help_says_what_each_option_is_for() -> None:
@@ -319,7 +319,7 @@ def test_a_redrive_of_what_cannot_be_read_exits_as_one_that_fails(store: Store, 
     code, text = command(redrive_command, succeed)
     assert (code, "records: not known" in text, "unreadable 1." in text) == (2, True, True)
     code, text = command(redrive_command, succeed, "--json")
-    assert (code, json.loads(text)["records"], json.loads(text)["verdict"]) == (2, None, "unreadable")
+    assert (code, json.loads(text)["records"], json.loads(text)["outcome"]) == (2, None, "unreadable")
     assert command(redrive_command, succeed, "--dry-run")[0] == 0
 
 
@@ -338,7 +338,7 @@ def test_a_listing_counts_what_can_be_read_and_names_what_cannot(store: Store, c
 def test_an_object_without_records_is_skipped(store: Store) -> None:
     store.discard()
 
-    assert verdicts(store.redrive(succeed)) == [(Verdict.SKIPPED, "The object holds no records")]
+    assert outcomes(store.redrive(succeed)) == [(Outcome.SKIPPED, "The object holds no records")]
     assert json.loads(as_document(store.failure()))["records"] == 0
 
 
@@ -347,7 +347,7 @@ def test_an_object_without_records_keeps_no_other_from_being_replayed(store: Sto
     store.put(empty, json.dumps({"function": FUNCTION, "payload": {"Records": []}}))
     store.park(1)
 
-    assert [verdict for verdict, _ in verdicts(store.redrive(succeed))] == [Verdict.SKIPPED, Verdict.REDRIVEN]
+    assert [verdict for verdict, _ in outcomes(store.redrive(succeed))] == [Outcome.SKIPPED, Outcome.REDRIVEN]
 
 
 def test_failures_can_be_narrowed_to_a_time_and_a_function(store: Store) -> None:
@@ -401,7 +401,7 @@ def test_a_record_that_is_parked_again_failed_when_it_first_did(store: Store, cl
         return Answer(1)
 
     for _ in range(2):
-        assert verdicts(store.redrive(park_again)) == [(Verdict.FAILING, TOO_OLD)]
+        assert outcomes(store.redrive(park_again)) == [(Outcome.FAILING, TOO_OLD)]
         clock()
 
     failure = store.failure()
@@ -418,9 +418,9 @@ def test_an_object_that_somebody_spoils_meanwhile_is_left_as_it_is(store: Store,
         store.put(key, "?")
         return Answer(1)
 
-    ((verdict, reason),) = verdicts(store.redrive(spoil))
+    ((verdict, reason),) = outcomes(store.redrive(spoil))
 
-    assert (verdict, "cannot be read" in reason) == (Verdict.FAILING, True)
+    assert (verdict, "cannot be read" in reason) == (Outcome.FAILING, True)
 
 
 def test_a_record_parked_after_it_was_redriven_failed_anew(store: Store, clock: Callable[[], None]) -> None:
@@ -461,7 +461,7 @@ def test_a_record_of_any_form_is_replayed_and_has_no_time(store: Store, odd: Any
 
     assert store.failure().oldest is None
     assert interpret(b"{}", None, [odd]) == Answer(1)
-    assert verdicts(store.redrive(succeed)) == [(Verdict.REDRIVEN, "")]
+    assert outcomes(store.redrive(succeed)) == [(Outcome.REDRIVEN, "")]
 
 
 def test_what_succeeds_is_set_aside(store: Store) -> None:
@@ -470,7 +470,7 @@ def test_what_succeeds_is_set_aside(store: Store) -> None:
 
     results = store.redrive(succeed)
 
-    assert verdicts(results) == [(Verdict.REDRIVEN, "")] * 2
+    assert outcomes(results) == [(Outcome.REDRIVEN, "")] * 2
     assert store.names() == [f"redriven/{KEY}", f"redriven/{key}"]
     assert store.redrive(succeed) == []
 
@@ -483,7 +483,7 @@ def test_what_fails_stays_with_its_new_reason_and_only_the_records_that_still_fa
 
     results = store.redrive(crash_on(2, 5))
 
-    assert verdicts(results) == [(Verdict.FAILING, "Error: bad")]
+    assert outcomes(results) == [(Outcome.FAILING, "Error: bad")]
     failure = store.failure()
     assert (failure.records, failure.reason, failure.function) == ([record(2), record(5)], "Error: bad", FUNCTION)
     assert isinstance(store.document(KEY)["payload"], str if payload == "escaped" else dict)
@@ -525,7 +525,7 @@ def test_each_record_is_replayed_through_its_own_function_in_its_batches(store: 
     results = list(redrive_all(store.failures(), store.bucket, targets))
 
     assert invoked == [(FUNCTION, ["1", "2", "3"]), (FUNCTION, ["4"]), ("Other", ["9"])]
-    assert [result.reason for result in results if result.verdict is Verdict.SKIPPED] == [
+    assert [result.reason for result in results if result.outcome is Outcome.SKIPPED] == [
         "This stage has no such function"
     ]
 
@@ -537,7 +537,7 @@ def test_every_reason_is_kept(store: Store) -> None:
         numbers = [each["dynamodb"]["SequenceNumber"] for each in records]
         return Answer(None, f"Error: {numbers[0]}") if numbers != ["2"] else Answer(1)
 
-    assert verdicts(store.redrive(crash)) == [(Verdict.FAILING, "Error: 1; Error: 3")]
+    assert outcomes(store.redrive(crash)) == [(Outcome.FAILING, "Error: 1; Error: 3")]
 
 
 def test_no_more_objects_than_fill_a_batch_are_held_at_once(store: Store) -> None:
@@ -586,7 +586,7 @@ def test_a_record_that_the_function_parks_again_is_failing_still(store: Store, r
         return Answer(1)
 
     (result,) = store.redrive(park_again)
-    assert (result.failure.key, result.verdict, result.reason) == (key, Verdict.FAILING, reason)
+    assert (result.failure.key, result.outcome, result.reason) == (key, Outcome.FAILING, reason)
     assert store.names() == [key]
 
 
@@ -598,7 +598,7 @@ def test_of_two_redrives_at_once_the_later_one_changes_nothing(store: Store) -> 
         store.redrive(succeed)
         return Answer(1) if len(records) == 2 else Answer(0, "throttled")
 
-    assert [result.verdict for result in store.redrive(be_overtaken)] == [Verdict.OVERTAKEN] * 2
+    assert [result.outcome for result in store.redrive(be_overtaken)] == [Outcome.OVERTAKEN] * 2
     assert all(key.startswith("redriven/") for key in store.names())
 
 
@@ -612,7 +612,7 @@ def test_what_another_redrive_has_kept_meanwhile_is_not_written_again(store: Sto
         kept.append(store.failure())
         return Answer(len(records))
 
-    assert verdicts(store.redrive(meanwhile)) == [(Verdict.FAILING, "theirs")]
+    assert outcomes(store.redrive(meanwhile)) == [(Outcome.FAILING, "theirs")]
 
     assert (store.failure().version, store.failure().failed_at) == (kept[0].version, failure.failed_at)
 
@@ -624,7 +624,7 @@ def test_an_object_that_has_changed_is_not_overwritten(store: Store) -> None:
         store.put(key, parked_document(FUNCTION, record(1), "newer"))
         return fail(records)
 
-    assert [result.verdict for result in store.redrive(be_overtaken)] == [Verdict.OVERTAKEN]
+    assert [result.outcome for result in store.redrive(be_overtaken)] == [Outcome.OVERTAKEN]
     assert [failure.reason for failure in store.failures()] == ["newer"]
 
 

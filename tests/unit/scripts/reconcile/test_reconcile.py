@@ -28,8 +28,8 @@ from scripts.cli import UserError
 from scripts.deployment import Deployed
 from scripts.reconcile import reconcile as command
 from scripts.reconcile import reconciliation
-from scripts.reconcile.judgement import Cause, Judgement, Pair, Verdict, read_entry
-from scripts.reconcile.reconcile import EXIT_CODES, metrics, told
+from scripts.reconcile.judgement import Cause, Judgement, Pair, Summary, read_entry
+from scripts.reconcile.reconcile import EXIT_CODES, describe, metrics
 from scripts.reconcile.reconciliation import Reconciliation
 from scripts.reconcile.snapshot import Finding, Snapshot
 from scripts.reconcile.tables import Item, Page, Table, Throttle
@@ -88,7 +88,7 @@ class World:
         return {user: total for user, total in self.ledger.totals.items() if total[1]}
 
     def reconcile(self, *, fix: bool = False) -> list[Finding]:
-        self.verdict = self.reconciliation().run(fix=fix)
+        self.summary = self.reconciliation().run(fix=fix)
         return list(self.snapshot.findings())
 
     def reconciliation(self) -> Reconciliation:
@@ -114,7 +114,7 @@ def test_no_drift_is_told_at_once() -> None:
     world = World()
 
     assert world.reconcile() == []
-    assert world.verdict == Verdict(in_drift=0, left=0, unjudged=0, tests=0)
+    assert world.summary == Summary(in_drift=0, left=0, unjudged=0, tests=0)
     assert world.pauses == 0
 
 
@@ -136,7 +136,7 @@ def test_each_cause_is_told_and_repaired(fix: bool) -> None:
         Finding("cid", "9", Cause.ORPHANED, "5", "nothing", fix, False),
         Finding("Dan", None, Cause.MISCOUNTED, "3 0", "0 0", fix, False),
     }
-    assert (world.verdict.in_drift, world.verdict.left) == (5, 0 if fix else 5)
+    assert (world.summary.in_drift, world.summary.left) == (5, 0 if fix else 5)
     if fix:
         assert {id_: entry.version for id_, entry in world.ledger.entries.items() if id_ in ("1", "9")} == {
             "1": f"{LABEL}#{ZEROS}",
@@ -183,7 +183,7 @@ def test_what_is_counted_while_it_is_in_doubt_is_not_accused() -> None:
     world.on_pause = world.count
 
     assert world.reconcile() == []
-    assert world.verdict.unjudged == 0
+    assert world.summary.unjudged == 0
     assert world.pauses == 1, "what is sound is looked at no further"
     assert world.lines == [
         "Reading the tables",
@@ -203,8 +203,8 @@ def test_what_never_keeps_still_is_not_judged() -> None:
     world.on_pause = play
 
     assert world.reconcile() == []
-    assert (world.verdict.unjudged, world.verdict.judgement) == (1, Judgement.NOT_JUDGED)
-    assert "No drift" not in told(world.verdict)
+    assert (world.summary.unjudged, world.summary.judgement) == (1, Judgement.NOT_JUDGED)
+    assert "No drift" not in describe(world.summary)
 
 
 def test_a_total_that_could_not_be_corrected_is_not_called_repaired() -> None:
@@ -215,7 +215,7 @@ def test_a_total_that_could_not_be_corrected_is_not_called_repaired() -> None:
     found = world.reconcile(fix=True)
 
     assert [(finding.username, finding.repaired) for finding in found] == [("bob", False)]
-    assert (world.verdict.in_drift, world.verdict.left) == (1, 1)
+    assert (world.summary.in_drift, world.summary.left) == (1, 1)
     assert world.ledger.totals["bob"] == (Decimal(20), 2)
 
 
@@ -232,7 +232,7 @@ def test_a_record_that_could_not_be_counted_is_not_called_repaired() -> None:
     found = world.reconcile(fix=True)
 
     assert [(finding.username, finding.record_id, finding.repaired) for finding in found] == [("ann", "1", False)]
-    assert (world.verdict.in_drift, world.verdict.left) == (1, 1)
+    assert (world.summary.in_drift, world.summary.left) == (1, 1)
 
 
 def test_a_correction_that_was_done_though_its_answer_was_lost_is_a_finding_that_is_repaired() -> None:
@@ -248,7 +248,7 @@ def test_a_correction_that_was_done_though_its_answer_was_lost_is_a_finding_that
     world.tables.after = lose_the_answer
     hasty = replace(world.reconciliation(), patience=lambda: Patience(lambda: 1e-9, lambda _: None, lambda: 1.0))
 
-    assert hasty.run(fix=True) == Verdict(in_drift=1, left=0, unjudged=0, tests=0)
+    assert hasty.run(fix=True) == Summary(in_drift=1, left=0, unjudged=0, tests=0)
     assert list(world.snapshot.findings()) == [Finding("bob", None, Cause.COUNTED_TWICE, "20 2", "10 1", True, False)]
     assert corrections == ["done"], "it is read again, not written again"
     assert world.lines == [
@@ -451,10 +451,10 @@ def test_a_test_event_is_named_and_can_be_taken_back_and_is_no_drift(fix: bool) 
     found = world.reconcile(fix=fix)
 
     assert found == [Finding("Jane Doe", "7", Cause.TEST_EVENT, "100", "nothing", fix, True)]
-    assert world.verdict == Verdict(in_drift=0, left=0, unjudged=0, tests=0 if fix else 1)
-    assert world.verdict.judgement is Judgement.EXACT
+    assert world.summary == Summary(in_drift=0, left=0, unjudged=0, tests=0 if fix else 1)
+    assert world.summary.judgement is Judgement.EXACT
     assert world.pauses == 0, "nothing that is on its way explains a test event"
-    assert ("make reconcile FIX=1" in told(world.verdict)) is not fix
+    assert ("make reconcile FIX=1" in describe(world.summary)) is not fix
     assert world.ledger.totals["Jane Doe"] == ((Decimal(0), 0) if fix else (Decimal(100), 1))
 
 
@@ -476,7 +476,7 @@ def test_a_test_event_for_a_record_that_exists_is_drift_when_it_differs() -> Non
     world.count_test_event("8", "ann", "4")
 
     assert world.reconcile() == [Finding("ann", "7", Cause.OTHER_VALUE, "5", "3", False, False)]
-    assert (world.verdict.judgement, world.verdict.tests) == (Judgement.WRONG, 0)
+    assert (world.summary.judgement, world.summary.tests) == (Judgement.WRONG, 0)
 
 
 @pytest.mark.parametrize(
@@ -505,11 +505,11 @@ def test_a_damaged_ledger_entry_is_a_finding_and_is_repaired(damage: Item, says:
     found = {each.record_id: each for each in world.reconcile()}
     assert found["3"].cause == f"the ledger entry is damaged: {says}"
     assert (found["3"].username, found["3"].expected) == ("bob", "10")
-    assert world.verdict.judgement is Judgement.WRONG
+    assert world.summary.judgement is Judgement.WRONG
 
     world.snapshot = Snapshot(":memory:")
     assert all(each.repaired for each in world.reconcile(fix=True))
-    assert world.verdict == Verdict(in_drift=1, left=0, unjudged=0, tests=0)
+    assert world.summary == Summary(in_drift=1, left=0, unjudged=0, tests=0)
     world.snapshot = Snapshot(":memory:")
     assert world.reconcile() == []
     assert world.counted() == world.source.sums()
@@ -548,7 +548,7 @@ def test_a_damaged_entry_that_does_not_say_whose_it_is_is_a_finding_all_the_same
     (found,) = world.reconcile()
 
     assert (found.username, found.present, found.expected) == (None, "unreadable", "nothing")
-    assert world.verdict.left == 1
+    assert world.summary.left == 1
 
 
 def test_a_damaged_total_is_repaired_before_records_are_counted_into_it() -> None:
@@ -577,7 +577,7 @@ def test_a_sum_that_fits_no_number_is_said_to_and_is_not_sent() -> None:
 
     assert (found.cause, found.repaired) == (Cause.TOO_LARGE, False)
     assert world.lines.count("Totals in doubt: 1") == 1, "it is not measured any more"
-    assert world.verdict.judgement is Judgement.WRONG
+    assert world.summary.judgement is Judgement.WRONG
     assert world.ledger.totals["bob"] == (Decimal(10), 1)
 
 
@@ -590,7 +590,7 @@ def test_a_record_whose_total_would_overflow_is_not_called_repaired_and_says_why
 
     assert not found.repaired
     assert "never counted; not repaired:" in found.cause
-    assert world.verdict.judgement is Judgement.WRONG
+    assert world.summary.judgement is Judgement.WRONG
     assert world.ledger.totals["bob"] == (Decimal(10), 1)
 
 
@@ -622,7 +622,7 @@ def test_a_correction_that_meets_a_change_is_tried_again() -> None:
     world.tables.before = play
 
     assert [each.repaired for each in world.reconcile(fix=True)] == [True]
-    assert world.verdict == Verdict(in_drift=1, left=0, unjudged=0, tests=0)
+    assert world.summary == Summary(in_drift=1, left=0, unjudged=0, tests=0)
     assert world.counted() == world.source.sums()
 
 
@@ -638,7 +638,7 @@ def test_a_correction_that_never_meets_a_quiet_moment_is_not_called_repaired() -
     world.tables.before = play
 
     assert [each.repaired for each in world.reconcile(fix=True)] == [False]
-    assert world.verdict.judgement is Judgement.WRONG
+    assert world.summary.judgement is Judgement.WRONG
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -657,7 +657,7 @@ def test_a_correction_that_conflicts_or_loses_its_answer_is_repeated_and_counts_
     setattr(world.tables, when, fail)
 
     assert [each.repaired for each in world.reconcile(fix=True)] == [True]
-    assert world.verdict.judgement is Judgement.EXACT
+    assert world.summary.judgement is Judgement.EXACT
     assert world.counted() == world.source.sums()
     if failures == 1:
         assert world.pauses == 1, "a correction is recognised when it is repeated, and not measured once more"
@@ -710,7 +710,7 @@ def test_a_repair_that_is_never_done_is_not_called_repaired() -> None:
     world.ledger.before = fail
 
     assert [each.repaired for each in world.reconcile(fix=True)] == [False]
-    assert world.verdict == Verdict(in_drift=1, left=1, unjudged=0, tests=0)
+    assert world.summary == Summary(in_drift=1, left=1, unjudged=0, tests=0)
     assert any("TransactionConflictException" in line for line in world.lines)
     assert world.pauses == 2 + 5, "two between three looks, and one before each further attempt"
 
@@ -924,39 +924,39 @@ def test_a_record_that_is_changed_after_it_was_accused_is_not_judged() -> None:
     world.tables.scan = scan  # type: ignore[method-assign]
 
     assert [each.username for each in world.reconcile()] == ["ann"]
-    assert (world.verdict.left, world.verdict.unjudged) == (1, 1)
+    assert (world.summary.left, world.summary.unjudged) == (1, 1)
 
 
 @pytest.mark.parametrize(
-    ("verdict", "judgement", "code", "published", "sentence"),
+    ("summary", "judgement", "code", "published", "sentence"),
     [
-        (Verdict(0, 0, 0, 0), "exact", 0, {"Drift": 0, "NotJudged": 0}, "No drift: every total is the sum over"),
-        (Verdict(0, 0, 0, 2), "exact", 0, {"Drift": 0, "NotJudged": 0}, "no record behind them: 2."),
-        (Verdict(3, 0, 0, 0), "exact", 0, {"Drift": 0, "NotJudged": 0}, "Exact now: 3 users in drift, 3 repaired."),
-        (Verdict(3, 1, 0, 0), "wrong", 2, {"Drift": 1, "NotJudged": 0}, "Wrong: 3 users in drift, 2 repaired."),
-        (Verdict(1, 1, 4, 0), "wrong", 2, {"Drift": 1, "NotJudged": 4}, "never kept still: 4."),
-        (Verdict(0, 0, 4, 0), "not judged", 3, {"NotJudged": 4}, "Not judged: whether every total is exact is not"),
-        (Verdict(1, 0, 4, 0), "not judged", 3, {"NotJudged": 4}, "not known. 1 user in drift, 1 repaired."),
+        (Summary(0, 0, 0, 0), "exact", 0, {"Drift": 0, "NotJudged": 0}, "No drift: every total is the sum over"),
+        (Summary(0, 0, 0, 2), "exact", 0, {"Drift": 0, "NotJudged": 0}, "no record behind them: 2."),
+        (Summary(3, 0, 0, 0), "exact", 0, {"Drift": 0, "NotJudged": 0}, "Exact now: 3 users in drift, 3 repaired."),
+        (Summary(3, 1, 0, 0), "wrong", 2, {"Drift": 1, "NotJudged": 0}, "Wrong: 3 users in drift, 2 repaired."),
+        (Summary(1, 1, 4, 0), "wrong", 2, {"Drift": 1, "NotJudged": 4}, "never kept still: 4."),
+        (Summary(0, 0, 4, 0), "not judged", 3, {"NotJudged": 4}, "Not judged: whether every total is exact is not"),
+        (Summary(1, 0, 4, 0), "not judged", 3, {"NotJudged": 4}, "not known. 1 user in drift, 1 repaired."),
     ],
 )
-def test_a_verdict_has_three_values_wherever_it_is_shown(
-    verdict: Verdict, judgement: str, code: int, published: dict[str, int], sentence: str
+def test_a_summary_has_one_of_three_judgements_wherever_it_is_shown(
+    summary: Summary, judgement: str, code: int, published: dict[str, int], sentence: str
 ) -> None:
-    assert verdict.as_json() == {"verdict": judgement, **verdict._asdict()}
-    assert EXIT_CODES[verdict.judgement] == code
-    assert metrics(verdict) == published
-    assert sentence in told(verdict)
-    assert ("No drift" in told(verdict)) is (verdict.judgement is Judgement.EXACT and not verdict.in_drift)
+    assert summary.as_json() == {"verdict": judgement, **summary._asdict()}
+    assert EXIT_CODES[summary.judgement] == code
+    assert metrics(summary) == published
+    assert sentence in describe(summary)
+    assert ("No drift" in describe(summary)) is (summary.judgement is Judgement.EXACT and not summary.in_drift)
 
 
-def test_the_verdict_is_printed_even_when_it_cannot_be_published(
+def test_the_summary_is_printed_even_when_it_cannot_be_published(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(*_: object) -> None:
         raise UserError("cloudwatch:PutMetricData is denied")
 
     monkeypatch.setattr(command, "deployed", lambda _: None)
-    monkeypatch.setattr(command, "reconcile", lambda *_, **__: Verdict(1, 1, 0, 0))
+    monkeypatch.setattr(command, "reconcile", lambda *_, **__: Summary(1, 1, 0, 0))
     monkeypatch.setattr(command, "publish", refuse)
 
     with pytest.raises(UserError):
@@ -966,20 +966,20 @@ def test_the_verdict_is_printed_even_when_it_cannot_be_published(
 
 
 @pytest.mark.parametrize(
-    ("verdict", "code"), [(Verdict(1, 0, 0, 0), 0), (Verdict(2, 1, 0, 0), 2), (Verdict(0, 0, 1, 0), 3)]
+    ("summary", "code"), [(Summary(1, 0, 0, 0), 0), (Summary(2, 1, 0, 0), 2), (Summary(0, 0, 1, 0), 3)]
 )
-def test_a_verdict_is_published_and_is_the_exit_code(
-    verdict: Verdict, code: int, monkeypatch: pytest.MonkeyPatch
+def test_a_judgement_is_published_and_is_the_exit_code(
+    summary: Summary, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     published: list[object] = []
     monkeypatch.setattr(command, "deployed", lambda _: None)
-    monkeypatch.setattr(command, "reconcile", lambda *_, **__: verdict)
-    monkeypatch.setattr(command, "publish", lambda _, verdict: published.append(verdict))
+    monkeypatch.setattr(command, "reconcile", lambda *_, **__: summary)
+    monkeypatch.setattr(command, "publish", lambda _, summary: published.append(summary))
 
     with pytest.raises(typer.Exit) as ended:
         command.main("local", fix=False, rate=1, segments=1, pause=0, as_json=False)
 
-    assert (ended.value.exit_code, published) == (code, [verdict])
+    assert (ended.value.exit_code, published) == (code, [summary])
 
 
 def a_system(folder: Path) -> Deployed:
@@ -1073,12 +1073,12 @@ def test_tombstones_that_reconcile_writes_live_as_long_as_the_functions(
         client.put_item(TableName=Table.TOTALS, Item=total)
         found: list[Finding] = []
 
-        verdict = command.reconcile(
+        summary = command.reconcile(
             a_system(tmp_path), found.append, fix=True, rate=1e6, segments=1, pause=0, tell=lambda _: None
         )
 
         tombstones = client.scan(TableName=Table.LEDGER)["Items"]
-    assert (verdict.judgement, sorted(str(each.record_id) for each in found)) == (Judgement.EXACT, ["8", "9"])
+    assert (summary.judgement, sorted(str(each.record_id) for each in found)) == (Judgement.EXACT, ["8", "9"])
     lifetimes = [int(each["ExpiresAt"]["N"]) - started for each in tombstones]
     assert len(lifetimes) == 2
     assert all(45 * 86_400 - 1 <= each <= 45 * 86_400 + 600 for each in lifetimes)

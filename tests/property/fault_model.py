@@ -49,7 +49,7 @@ class CrashError(BaseException):
     """The end of an invocation, as by a timeout or a lost machine, which no function can catch."""
 
 
-class World:
+class FaultyStream:
     """One stream and its consumers. Whatever these write to calls `before` and `after`, which may raise.
 
     `throttle` makes what the function sees of a call that fails, `mishaps` says how many things go wrong.
