@@ -312,6 +312,15 @@ def test_names_that_differ_in_case_are_two_users(function: Function, ledger: InM
     assert ledger.counted() == {"Ann": (Decimal(43), 1)}
 
 
+def test_poison_of_no_known_item_is_not_counted_as_folded(function: Function) -> None:
+    nameless: Any = {"eventName": "INSERT", "dynamodb": {}}
+
+    assert function.invoke([insert(1, 1, "ann", "42"), nameless]) == DONE
+
+    summary = json.loads(function.log.getvalue().splitlines()[-1])
+    assert (summary["Records"], summary["Applied"], summary["Parked"], summary["Folded"]) == (2, 1, 1, 0)
+
+
 def test_an_item_whose_later_record_is_poison_counts_for_nobody(function: Function, ledger: InMemoryLedger) -> None:
     spoilt = stream_record("MODIFY", 1, 2, spoilt_image(1, "ann", "42"))
 

@@ -88,6 +88,7 @@ def test_as_many_calls_run_at_once_as_the_environment_says(stores: None, monkeyp
     monkeypatch.setenv("CONCURRENCY", "7")
     aggregator, _ = module._aggregator("Function")
     together = Barrier(7)
+    assert aggregator.ledger._client.meta.config.max_pool_connections == 7  # type: ignore[attr-defined]
 
     # Each waits for the others, so fewer than seven threads would break the barrier.
     assert sorted(aggregator.workers.map(lambda _: together.wait(timeout=10), range(7))) == list(range(7))

@@ -248,14 +248,16 @@ def test_an_event_that_dynamodb_can_never_store_is_parked_and_the_one_before_it_
             raise PoisonRecordError("DynamoDB refuses the item: ValidationException")
 
     batch.records.before = invalid
-    outcome = batch.deliver(score(7, "jane", 1), score(8), score(7, "jane", 2), score(7, "bad"), score(9, "bad"))
+    outcome = batch.deliver(
+        score(7, "jane", 1), score(8), score(7, "jane", 2), score(7, "bad"), score(9, "bad"), score(8, "bad")
+    )
 
     assert (batch.stored(7), batch.stored(8)) == (("jane", 2), ("jane", 1))
-    assert sorted(key.rpartition(":")[2] for key in batch.parking.documents) == ["3.json", "4.json"]
+    assert sorted(key.rpartition(":")[2] for key in batch.parking.documents) == ["3.json", "4.json", "5.json"]
     assert {json.loads(document)["reason"] for document in batch.parking.documents.values()} == {
         "DynamoDB refuses the item: ValidationException"
     }
-    assert (outcome.stored, outcome.folded, outcome.parked, outcome.unfinished) == (2, 1, 2, set())
+    assert (outcome.stored, outcome.folded, outcome.parked, outcome.unfinished) == (2, 1, 3, set())
 
 
 def test_an_event_that_can_neither_be_stored_nor_parked_is_unfinished() -> None:

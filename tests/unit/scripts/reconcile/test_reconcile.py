@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from random import Random
-from threading import Barrier, Event, Thread
+from threading import Barrier, Event, Lock, Thread
 from typing import Any
 
 import boto3
@@ -116,6 +116,7 @@ def test_no_drift_is_told_at_once() -> None:
     assert world.reconcile() == []
     assert world.summary == Summary(in_drift=0, left=0, unjudged=0, tests=0)
     assert world.pauses == 0
+    assert world.lines == ["Reading the tables", "records: 3, entries: 3, totals: 2"], "nothing is in doubt"
 
 
 @pytest.mark.parametrize("fix", [False, True])
@@ -485,6 +486,10 @@ def test_a_test_event_for_a_record_that_exists_is_drift_when_it_differs() -> Non
         ({"Version": None}, "Version is missing or is not text"),
         ({"Version": {"N": "1"}}, "Version is missing or is not text"),
         ({"Version": {"S": "zzz"}}, "Version is above those of all changes of the table's stream"),
+        (
+            {"Version": {"S": f"{LABEL}#" + "\u0663" * 40}},
+            "Version is above those of all changes of the table's stream",
+        ),
         ({"Version": {"S": f"{LABEL}#zzz"}}, "Version is above those of all changes of the table's stream"),
         ({"Score": {"S": "10"}}, "Username or Score is missing or unreadable"),
         ({"Score": None}, "Username or Score is missing or unreadable"),
@@ -765,15 +770,15 @@ def test_a_record_that_can_never_be_counted_is_blamed_itself() -> None:
 
 def test_what_is_counted_while_the_ledger_is_read_is_not_doubted() -> None:
     world = World()
-    scan, scanned = world.tables.scan, list[Table]()
+    scan, scanned, lock = world.tables.scan, list[Table](), Lock()
 
     def scan_beside_a_player(table: Table, segment: int, start: Item | None, /) -> Page:
-        page = scan(table, segment, start)
-        if not scanned:
-            world.put(4, "ann", "4")
-            world.count()
-        scanned.append(table)
-        return page
+        with lock:
+            if table is not Table.TOTALS and Table.TOTALS in scanned and scanned[-1] is Table.TOTALS:
+                world.put(4, "ann", "4")
+                world.count()
+            scanned.append(table)
+        return scan(table, segment, start)
 
     world.tables.scan = scan_beside_a_player  # type: ignore[method-assign]
 
@@ -804,6 +809,25 @@ def test_a_scan_that_fails_stops_the_others() -> None:
         world.reconcile()
 
     assert len(records) < 10
+
+
+def test_an_interrupted_scan_of_the_totals_goes_on_behind_what_was_read() -> None:
+    world = World()
+    for number in range(100):
+        world.ledger.totals[f"user-{number}"] = Decimal(1), 1
+    scan, left = world.tables.scan, iter(range(3))
+
+    def scan_until_interrupted(table: Table, segment: int, start: Item | None, /) -> Page:
+        if next(left, None) is None:
+            raise UserError("interrupted")
+        return scan(table, segment, start)
+
+    world.tables.scan = scan_until_interrupted  # type: ignore[method-assign]
+    with pytest.raises(UserError):
+        world.reconcile()
+
+    done, next_ = world.snapshot.position("before", 0)
+    assert (done, next_ is None) == (False, False)
 
 
 def test_an_interrupt_stops_a_scan() -> None:
