@@ -78,6 +78,12 @@ def test_a_bin_is_full_when_its_items_and_all_its_users_are_a_hundred() -> None:
     ]
 
 
+def test_those_who_gain_a_record_share_the_queue_of_those_who_lose_it() -> None:
+    stages = pack([*moved("ann", "bob", 200), *inserts(["bob"] * 200)])
+
+    assert [len(stage) for stage in stages] == [1, 1]
+
+
 def test_a_task_alone_keeps_no_others_from_sharing() -> None:
     tasks = inserts(["bob"] * 30 + ["ann"] + ["cid"] * 30)
     tasks[30] = tasks[30]._replace(is_alone=True)
