@@ -3,7 +3,7 @@ import { byId, clock, count, el, number, say } from "./dom.js";
 
 export const PROCESS = "ProcessKinesisRecords";
 const AGGREGATE = "AggregateScoresByUser";
-const RUNBOOK = "docs/runbook.md#";
+const RUNBOOK = "/runbook#";
 const MARKS = { good: "✓", bad: "!", warn: "!", unknown: "?" };
 const STATES = {
   blocked: "■ Blocked", failing: "✗ Failing", behind: "▲ Behind", flowing: "● Flowing", idle: "○ Idle",
@@ -189,5 +189,6 @@ function reasonItem(reason) {
   const subject = reason.panel === "functions" || reason.panel === "tables" ? `/${reason.node}` : "";
   return el("li", { className: reason.state ?? "note" },
     el("a", { href: `#${reason.panel}${subject}` }, reason.text), " ",
-    el("span", { className: "quiet" }, `${RUNBOOK}${reason.runbook}`));
+    el("a", { className: "quiet", href: RUNBOOK + reason.runbook, target: "_blank", rel: "noopener" },
+      `Runbook: ${reason.runbook}`));
 }

@@ -1,8 +1,8 @@
 """The console's routes, one module a panel, and what they share."""
 
-from scripts.console.views import failures, functions, pipeline, reconcile, stream, tables
+from scripts.console.views import failures, functions, pipeline, reconcile, runbook, stream, tables
 
-ALL = (pipeline, functions, stream, tables, failures, reconcile)
+ALL = (pipeline, functions, stream, tables, failures, reconcile, runbook)
 """Modules with `register(app, context)`."""
 
 HARMLESS = {"check_totals"}
