@@ -33,7 +33,7 @@ DRIFT, NOT_JUDGED = "Drift", "NotJudged"
 """The metrics, by Stage: users left in drift, and records and totals that could not be judged."""
 
 RATE, SEGMENTS, PAUSE = 1000.0, 8, 5.0
-"""Read capacity units a second, parts of a table read at once, and seconds between looks, unless describe otherwise."""
+"""Read capacity units a second, parts of a table read at once, and seconds between looks, unless told otherwise."""
 
 _ROUND_SECONDS = 60
 _RESUMABLE_SECONDS = 24 * 60 * 60
