@@ -5,7 +5,7 @@ import json
 import os
 import time
 from collections.abc import Set
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ class FileCheckpoints:
 
     async def save(self, uuid: str, checkpoint: Checkpoint) -> None:
         """Replace the file, on the disk before this returns."""
-        await self._threads.run(replace, self._path(uuid), json.dumps(asdict(checkpoint)), durable=True)
+        await self._threads.run(replace, self._path(uuid), json.dumps(checkpoint, default=_fields), durable=True)
 
     async def retain(self, uuids: Set[str]) -> None:
         """Delete the files of other mappings: an emulator that starts anew gives new UUIDs."""
@@ -49,6 +49,11 @@ class FileCheckpoints:
         for path in self._folder.glob(f"*{SUFFIX}"):
             if path not in paths:
                 path.unlink()
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """Return a dataclass's fields; asdict would fail at a window's state that is nested as deeply as JSON may be."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def _shard(saved: dict[str, Any]) -> ShardCheckpoint:

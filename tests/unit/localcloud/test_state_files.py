@@ -26,6 +26,17 @@ def test_a_checkpoint_is_read_as_it_was_saved(checkpoints: FileCheckpoints) -> N
     assert asyncio.run(checkpoints.load("u")) == CHECKPOINT
 
 
+def test_a_state_of_a_window_is_kept_however_deeply_it_is_nested(checkpoints: FileCheckpoints) -> None:
+    state = json.loads("[" * 900 + "]" * 900)
+    checkpoint = Checkpoint(None, {"a": ShardCheckpoint(window=WindowState(60, state))})
+
+    asyncio.run(checkpoints.save("u", checkpoint))
+
+    loaded = asyncio.run(checkpoints.load("u"))
+    assert loaded
+    assert json.dumps(loaded.shards["a"].window.state if loaded.shards["a"].window else None) == json.dumps(state)
+
+
 def test_a_checkpoint_of_an_earlier_version_is_read(checkpoints: FileCheckpoints, tmp_path: Path) -> None:
     (tmp_path / "u.checkpoint.json").write_text('{"since": 12.5, "shards": {"a": {"after": "7", "drained": false}}}')
 
