@@ -20,18 +20,15 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, SourceFileLoader
-from inspect import CO_OPTIMIZED, unwrap
 from pathlib import Path
-from types import CodeType, FunctionType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import coverage
 import hypothesis
 import pytest
 
 from scripts.cli import UserError
+from scripts.develop.mutant_code import MutantFinder, module_name, replace
 from scripts.develop.mutation import Mutant
 from scripts.stage import ROOT
 
@@ -207,54 +204,9 @@ def _run_anew(mutant: Mutant, seconds: Mapping[str, float]) -> int:
     for name in [name for name in sys.modules if name.partition(".")[0] in _OURS]:
         del sys.modules[name]
     _limit(_LOADING)
-    sys.meta_path.insert(0, _Finder(mutant))
+    sys.meta_path.insert(0, MutantFinder(mutant))
     files = dict.fromkeys(test.partition("::")[0] for test in seconds)
     return _pytest(["--capture=no", "--tb=short", *files], _Picker(seconds))
-
-
-def replace(mutant: Mutant) -> bool:
-    """Replace the code of the function that a mutant changes. Returns False, and changes nothing, when it cannot be."""
-    path = str(ROOT / mutant.file)
-    before, after = (compile(text, path, "exec", dont_inherit=True) for text in (Path(path).read_text(), mutant.source))
-    old = next((code for code in _functions(before) if mutant.first_line in _lines(code)), None)
-    new = old and next(
-        (code for code in _functions(after) if _name(code) == _name(old) and code.co_freevars == old.co_freevars), None
-    )
-    function = old and _function(sys.modules[_module(mutant.file)], old.co_qualname)
-    if not new or not function or new == old:  # the same: what is changed is a default
-        return False
-    function.__code__ = new
-    return True
-
-
-def _functions(code: CodeType) -> Iterator[CodeType]:
-    """The functions of a module and the methods of its classes, but not what is inside of them."""
-    for each in code.co_consts:
-        if isinstance(each, CodeType):
-            if each.co_flags & CO_OPTIMIZED:
-                yield each
-            else:
-                yield from _functions(each)
-
-
-def _name(code: CodeType) -> tuple[str, int]:
-    return code.co_qualname, code.co_firstlineno
-
-
-def _lines(code: CodeType) -> set[int]:
-    lines = {line for _, _, line in code.co_lines() if line is not None}
-    return set(range(min(lines), max(lines) + 1)) if lines else set()
-
-
-def _function(place: Any, name: str) -> FunctionType | None:
-    """The function of this qualified name, without what decorates it; None for what is no function."""
-    for part in name.split("."):
-        place = vars(place).get(part)
-        if place is None:
-            return None
-    place = getattr(place, "__func__", getattr(place, "fget", getattr(place, "func", place)))
-    function = unwrap(place)
-    return function if isinstance(function, FunctionType) else None
 
 
 def _noticed_by(code: int, log: Path) -> str | None:
@@ -274,7 +226,7 @@ def _clean(files: Sequence[Path], sources: Sequence[str], log: Path) -> int:
     measure = coverage.Coverage(data_file=None, include=sources, config_file=False)
     measure.start()
     for source in sources:  # what their import runs belongs to no test
-        importlib.import_module(_module(Path(source).relative_to(ROOT)))
+        importlib.import_module(module_name(Path(source).relative_to(ROOT)))
     observer = _Observer(measure.switch_context)
     code = _pytest(["--tb=short", *map(str, files)], observer)
     measure.stop()
@@ -365,35 +317,6 @@ def _forget() -> None:
             for value in list(vars(module).values()):
                 if callable(clear := getattr(value, "cache_clear", None)):
                     clear()
-
-
-class _Loader(SourceFileLoader):
-    """Loads a mutant in place of its module."""
-
-    def __init__(self, name: str, mutant: Mutant) -> None:
-        super().__init__(name, str(ROOT / mutant.file))
-        self._source = mutant.source
-
-    def get_code(self, _: str) -> CodeType:
-        return compile(self._source, self.path, "exec", dont_inherit=True)
-
-
-class _Finder(MetaPathFinder):
-    """Finds the mutant before Python finds the module."""
-
-    def __init__(self, mutant: Mutant) -> None:
-        self._mutant = mutant
-
-    def find_spec(self, fullname: str, *_: object) -> ModuleSpec | None:
-        if fullname != _module(self._mutant.file):
-            return None
-        return importlib.util.spec_from_file_location(fullname, loader=_Loader(fullname, self._mutant))
-
-
-def _module(file: Path) -> str:
-    """The name under which a file is imported."""
-    parts = file.with_suffix("").parts
-    return ".".join(parts[1:] if parts[0] == "src" else parts).removesuffix(".__init__")
 
 
 def _fork(work: Callable[[], int], log: Path) -> int:

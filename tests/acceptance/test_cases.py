@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts.develop.acceptance import remove_probes
+from scripts.develop.trial_leftovers import remove_probes
 from tests.acceptance.evidence import Evidence
 from tests.acceptance.probe import Probe, chosen
 from tests.integration.deployment import System

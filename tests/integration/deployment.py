@@ -17,7 +17,8 @@ from python_terraform import IsNotFlagged, Terraform, TerraformCommandError
 
 from localcloud.cloud import LocalCloud
 from scripts.deploy import state_bucket
-from scripts.develop.acceptance import environment, left, prefix_of, trial
+from scripts.develop.acceptance import environment, prefix_of, trial
+from scripts.develop.trial_leftovers import left
 from scripts.stage import LOCAL, ROOT, TERRAFORM, Stage, resolve
 from tests import waiting
 from tests.waiting import free_port

@@ -12,7 +12,8 @@ from moto import mock_aws
 
 from scripts.cli import UserError
 from scripts.develop import acceptance
-from scripts.develop.acceptance import Note, description, left, remove_probes, trial
+from scripts.develop.acceptance import Note, description, trial
+from scripts.develop.trial_leftovers import left, remove_monitoring, remove_probes
 from scripts.stage import STAGES, Stage, resolve
 
 ACCOUNT = "111122223333"
@@ -142,7 +143,7 @@ def test_what_no_plan_takes_into_the_state_is_removed_by_its_name_and_tag(sessio
         session.client("kms").create_key(Tags=[{"TagKey": "Acceptance", "TagValue": prefix}])
     assert len(left(session, "dev-test-")) == 4
 
-    acceptance._remove_monitoring(session, "dev-test-")
+    remove_monitoring(session, "dev-test-")
 
     assert left(session, "dev-test-") == []
     assert len(left(session, "dev-")) == 4

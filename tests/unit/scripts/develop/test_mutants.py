@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from scripts.develop.mutant_runs import CleanRun, MutantResult, replace
+from scripts.develop.mutant_code import replace
+from scripts.develop.mutant_runs import CleanRun, MutantResult
 from scripts.develop.mutants import Config, Equivalents, Results, sampled
 from scripts.develop.mutation import Mutant, by_hand, mutants
 from scripts.stage import ROOT
@@ -216,7 +217,7 @@ def load(path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     module = ModuleType("some")
     exec(compile(SOURCE, path / "some.py", "exec"), vars(module))  # noqa: S102
     monkeypatch.setitem(sys.modules, "some", module)
-    monkeypatch.setattr("scripts.develop.mutant_runs.ROOT", path)
+    monkeypatch.setattr("scripts.develop.mutant_code.ROOT", path)
     return module
 
 
