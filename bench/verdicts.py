@@ -143,7 +143,7 @@ class _Account:
     _answers: dict[str, tuple[float, Any]] = field(default_factory=dict)
 
     def intercept(self, client: Any, stream: FaultyStream) -> None:
-        """Let the stream strike before and after each call."""
+        """Let things go wrong before and after each call, as the stream draws them."""
         client.meta.events.register(
             "before-call.dynamodb", lambda model, context, **_: self._before(model, context, stream)
         )
@@ -181,7 +181,7 @@ _ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
     "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_MAX_ATTEMPTS": "1",  # what the stream does to a call is what is left when retries are exhausted
+    "AWS_MAX_ATTEMPTS": "1",  # a fault of a call is what is left when retries are exhausted
 }
 
 

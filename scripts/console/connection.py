@@ -44,7 +44,7 @@ class LiveConnection:
 
     def __init__(self, stage: str) -> None:
         self._name = stage
-        self._ambient = dict(os.environ)
+        self._environ = dict(os.environ)
         self._looking: SingleFlight[Deployed] = SingleFlight()
         self._found: tuple[float, Deployed] | None = None
         self._stage: Stage | None = None
@@ -52,7 +52,7 @@ class LiveConnection:
     @property
     def stage(self) -> Stage:
         """See Connection. The same object, and so the same session, until the stage moves or a login expires."""
-        stage, known = replace(resolve(self._name, self._ambient), client_config=_CONFIG), self._stage
+        stage, known = replace(resolve(self._name, self._environ), client_config=_CONFIG), self._stage
         if stage == known:
             return known
         self._stage = stage

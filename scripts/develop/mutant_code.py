@@ -48,14 +48,14 @@ def _lines(code: CodeType) -> set[int]:
     return set(range(min(lines), max(lines) + 1)) if lines else set()
 
 
-def _function(place: Any, name: str) -> FunctionType | None:
+def _function(owner: Any, name: str) -> FunctionType | None:
     """The function of this qualified name, without what decorates it; None for what is no function."""
     for part in name.split("."):
-        place = vars(place).get(part)
-        if place is None:
+        owner = vars(owner).get(part)
+        if owner is None:
             return None
-    place = getattr(place, "__func__", getattr(place, "fget", getattr(place, "func", place)))
-    function = unwrap(place)
+    owner = getattr(owner, "__func__", getattr(owner, "fget", getattr(owner, "func", owner)))
+    function = unwrap(owner)
     return function if isinstance(function, FunctionType) else None
 
 

@@ -125,7 +125,7 @@ def run_mutants(
     directory: Path,
     tell: Callable[[MutantResult], object],
 ) -> None:
-    """Try mutants, as many at once as there are processors, and tell each verdict as it comes."""
+    """Try mutants, as many at once as there are processors, and tell each result as it comes."""
     host = _Host(mutants, clean, directory, tell)
     with contextlib.redirect_stdout(io.StringIO()):  # what is printed by imports is of no interest
         code = _pytest(["--capture=no", *map(str, tests)], host)

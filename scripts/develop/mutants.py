@@ -83,10 +83,10 @@ class Results:
         test, digest = self._noticed.get(mutant.id, ("", ""))
         return bool(test) and digest == self._digest(test)
 
-    def keep(self, verdict: MutantResult) -> None:
+    def keep(self, result: MutantResult) -> None:
         """Remember that a mutant was noticed. A survivor is always tried again."""
-        if verdict.noticed_by is not None:
-            self._noticed[verdict.mutant.id] = [verdict.noticed_by, self._digest(verdict.noticed_by)]
+        if result.noticed_by is not None:
+            self._noticed[result.mutant.id] = [result.noticed_by, self._digest(result.noticed_by)]
 
     def save(self, *, every: float = 0) -> None:
         """Write all that is known, unless that was done less than so many seconds ago."""
@@ -158,15 +158,15 @@ def main(
         survivors: list[Mutant] = []
         with _progress(len(every)) as advance:
 
-            def tell(verdict: MutantResult) -> None:
-                if verdict.noticed_by is not None:
-                    results.keep(verdict)
+            def tell(result: MutantResult) -> None:
+                if result.noticed_by is not None:
+                    results.keep(result)
                     if not sample:
                         results.save(every=30)
                 else:
-                    survivors.append(verdict.mutant)
-                    if not equivalents.reason(verdict.mutant):
-                        typer.echo(f"SURVIVED  {verdict.mutant}\n{_entry(verdict.mutant)}")
+                    survivors.append(result.mutant)
+                    if not equivalents.reason(result.mutant):
+                        typer.echo(f"SURVIVED  {result.mutant}\n{_entry(result.mutant)}")
                 advance()
 
             unknown = sorted((mutant for mutant in every if not results.knows(mutant)), key=_rank)

@@ -10,8 +10,6 @@ from botocore.exceptions import ClientError
 
 TAG = "Acceptance"
 """The tag by which a trial's keys, which have no names, are found; its value is the trial's prefix."""
-Client = Any
-"""A boto3 client; the stubs' overloads say nothing here."""
 
 
 def left(session: boto3.Session, prefix: str) -> list[str]:
@@ -37,7 +35,7 @@ def left(session: boto3.Session, prefix: str) -> list[str]:
 
 
 def _all(session: boto3.Session, service: Any, operation: str, key: str, **arguments: Any) -> Iterator[Any]:
-    client: Client = session.client(service)
+    client: Any = session.client(service)  # the stubs have no overload for a service by name
     for page in client.get_paginator(operation).paginate(**arguments):
         yield from page.get(key, [])
 

@@ -149,8 +149,8 @@ def main(
         counts[result.outcome] += 1
         show(result)
     if not as_json:
-        told = ", ".join(f"{outcome} {count}" for outcome, count in counts.items() if count)
-        typer.echo(f"Objects: {told}." if told else "Nothing has failed.")
+        summary = ", ".join(f"{outcome} {count}" for outcome, count in counts.items() if count)
+        typer.echo(f"Objects: {summary}." if summary else "Nothing has failed.")
     if not dry_run and (counts[Outcome.FAILING] or counts[Outcome.UNREADABLE]):
         raise typer.Exit(STILL_FAILING)
 

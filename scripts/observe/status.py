@@ -107,9 +107,8 @@ def _stream(session: boto3.Session, name: str) -> Resource:
 def _table(session: boto3.Session, name: str) -> Resource:
     table = session.client("dynamodb").describe_table(TableName=name)["Table"]
     # DynamoDB counts every six hours or so; to count now would be to read it all.
-    return Resource(
-        "table", name, table["TableStatus"], f"about {table['ItemCount']:,} items (updated every six hours)"
-    )
+    items = f"{table['ItemCount']:,} item{'' if table['ItemCount'] == 1 else 's'}"
+    return Resource("table", name, table["TableStatus"], f"about {items} (updated every six hours)")
 
 
 def _function(session: boto3.Session, name: str) -> Resource:

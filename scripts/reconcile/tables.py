@@ -207,9 +207,9 @@ def _done(write: Callable[[], object]) -> bool:
     except aws.AWS_ERRORS as error:
         if isinstance(error, ClientError) and error.response["Error"]["Code"] == "ConditionalCheckFailedException":
             return False
-        sorted_ = aws.classify(error)
-        if isinstance(sorted_, RetryableError):
-            raise sorted_ from error
+        classified = aws.classify(error)
+        if isinstance(classified, RetryableError):
+            raise classified from error
         raise
     return True
 

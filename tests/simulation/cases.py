@@ -66,12 +66,12 @@ def at_once(*texts: str) -> list[tuple[float, str]]:
 
 
 def throttled(times: int) -> Callable[[int], Injection]:
-    """Injection that throttles so many invocations, and then none."""
+    """Throttle so many invocations, and then none."""
     return lambda count: Injection(Fault.THROTTLED if count < times else Fault.NONE)
 
 
 def crashing(times: int) -> Callable[[int], Injection]:
-    """Injection that crashes so many invocations, and then none."""
+    """Crash so many invocations, and then none."""
     return lambda count: Injection(Fault.CRASHED_BEFORE if count < times else Fault.NONE)
 
 

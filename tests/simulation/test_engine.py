@@ -381,6 +381,20 @@ def test_a_batch_that_was_halved_stays_halved_after_a_restart() -> None:
     assert Counter(text for [text] in [batch for batch in invoked if len(batch) == 1]) == dict.fromkeys("abcd", 3)
 
 
+async def succeeding_after(simulation: Simulation, change: dict[str, Any]) -> Simulation:
+    """Let batches fail for a while, change the mapping, and see that it gets to the end of its shard."""
+    simulation.start()
+    await asyncio.sleep(35)
+    simulation.function = accept
+    simulation.seen.clear()
+    simulation.settings |= change
+    await asyncio.sleep(600)
+    simulation.check()
+    assert simulation.checkpoint is not None
+    assert simulation.checkpoint.shards["shardId-000000000000"].after == simulation.stream.records[-1].sequence
+    return simulation
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -397,19 +411,10 @@ def test_batches_under_retry_do_not_hold_a_shard_when_the_mapping_changes(change
         simulation = Simulation("kinesis", settings, fail)
         for number in range(400):
             simulation.stream.put(f"k{number // 2}", f"n{number}")
-        simulation.start()
-        await asyncio.sleep(35)
-        simulation.function = accept
-        simulation.seen.clear()
-        simulation.settings |= change
-        await asyncio.sleep(600)
-        simulation.check()
-        return simulation
+        return await succeeding_after(simulation, change)
 
     simulation = run(scenario())
 
-    assert simulation.checkpoint is not None
-    assert simulation.checkpoint.shards["shardId-000000000000"].after == simulation.stream.records[-1].sequence
     assert max(len(seen.event["Records"]) for seen in simulation.seen) <= simulation.settings["BatchSize"]
 
 
@@ -417,22 +422,16 @@ def test_a_batch_under_retry_that_no_longer_fits_into_memory_is_formed_anew() ->
     async def scenario() -> Simulation:
         settings = {"BatchSize": 100, "ParallelizationFactor": 10, "MaximumBatchingWindowInSeconds": 5}
         simulation = Simulation("kinesis", settings, fail)
-        numbers = [zlib.crc32(f"k{number}".encode()) % 10 for number in range(2000)]
-        [rare, *_], others = [n for n in range(2000) if numbers[n] == 0], [n for n in range(2000) if numbers[n]][:500]
+        processors = [zlib.crc32(f"k{number}".encode()) % 10 for number in range(2000)]
+        [rare, *_], others = (
+            [n for n in range(2000) if not processors[n]],
+            [n for n in range(2000) if processors[n]][:500],
+        )
         for number in (rare, *others, rare):
             simulation.stream.put(f"k{number}", str(number))
-        simulation.start()
-        await asyncio.sleep(35)
-        simulation.function = accept
-        simulation.settings["BatchSize"] = 20
-        await asyncio.sleep(600)
-        simulation.check()
-        return simulation
+        return await succeeding_after(simulation, {"BatchSize": 20})
 
-    simulation = run(scenario())
-
-    assert simulation.checkpoint is not None
-    assert simulation.checkpoint.shards["shardId-000000000000"].after == simulation.stream.records[-1].sequence
+    run(scenario())
 
 
 def test_a_batch_under_retry_whose_last_record_is_trimmed_goes_on_without_it() -> None:

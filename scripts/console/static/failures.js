@@ -98,11 +98,11 @@ function showFailures() {
   const records = { text: "Records", className: "number" };
   const heads = ["", "", "Failed first", "Function", records, "First record", "Reason", "Outcome"];
   const rows = shown.map((failure) => {
-    const outcome = outcomes.get(failure.key);
+    const ended = outcomes.get(failure.key);
     return row([
       el("input", {
         type: "checkbox", checked: selected.has(failure.key), "aria-label": `Select ${failure.key}`,
-        disabled: !writes || failure.records === null || outcome?.outcome === "redriven",
+        disabled: !writes || failure.records === null || ended?.outcome === "redriven",
         onchange: (/** @type {any} */ event) => select(failure.key, event.target.checked ? failure.records : null),
       }),
       opener(`Open ${failure.key}`, COLUMNS, () => whole(failure)),
@@ -111,8 +111,8 @@ function showFailures() {
       numberCell(failure.records === null ? "not known" : number(failure.records)),
       el("td", { className: "data" }, el("code", {}, failure.preview)),
       el("td", { className: "data" }, failure.reason),
-      el("td", { className: `outcome-cell ${outcome?.outcome === "redriven" ? "good" : outcome ? "bad" : ""}` },
-        outcome ? `${outcome.outcome}${outcome.reason && `: ${outcome.reason}`}` : "waits"),
+      el("td", { className: `outcome-cell ${ended?.outcome === "redriven" ? "good" : ended ? "bad" : ""}` },
+        ended ? `${ended.outcome}${ended.reason && `: ${ended.reason}`}` : "waits"),
     ], { "data-key": failure.key });
   });
   keepingFocus(byId("failure-list"), () =>

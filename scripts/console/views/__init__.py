@@ -1,4 +1,4 @@
-"""The console's routes, one module a panel, and what they share."""
+"""The console's routes: a module for each panel, one for the pipeline above them, and one for the runbook."""
 
 from scripts.console.views import failures, functions, pipeline, reconcile, runbook, stream, tables
 

@@ -1,10 +1,8 @@
 """The runbook, to which the reasons of a verdict lead."""
 
-from functools import cache
 from itertools import pairwise
 
 from flask import Flask, Response
-from markdown_it import MarkdownIt
 
 from scripts.console.context import Context
 from scripts.stage import ROOT
@@ -34,12 +32,13 @@ def register(app: Flask, _: Context) -> None:
         return Response(page((ROOT / "docs" / "runbook.md").read_text()), mimetype="text/html")
 
 
-@cache
 def page(markdown: str) -> str:
     """Return a document as a page whose headings can be linked to: `### records-failed` is `#records-failed`.
 
     Links to other documents, which the console does not serve, become their text.
     """
+    from markdown_it import MarkdownIt  # here, since it takes 0.1 s that the console's start need not wait for
+
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(markdown)
     for heading, content in pairwise(tokens):

@@ -72,7 +72,6 @@ class BatchProcessor:
         self._read_until: float = 0
         self._pending: list[Batch[Record]] = []  # the last one is next
         self._window_is_full = False
-        self._shard_ended = False
         self._ended = asyncio.Event()
 
     def put(self, record: Record) -> None:
@@ -90,14 +89,16 @@ class BatchProcessor:
         self._more.set()
 
     def read_until(self, moment: float) -> None:
-        """Note that all that came into the shard until a moment, in seconds since the epoch, was read."""
+        """Note that all that came into the shard until a moment, in seconds since the epoch, was read.
+
+        Infinity says that the shard has ended, and all of it is done.
+        """
         self._read_until = moment
         self._more.set()
 
     async def end(self) -> None:
         """Close what is open, once the shard has ended and every record of it is done."""
         if self._windows:
-            self._shard_ended = True
             self.read_until(math.inf)
             await self._ended.wait()
 
@@ -119,7 +120,7 @@ class BatchProcessor:
         while not self._waiting:
             if self._windows and self._windows.is_over(self._read_until):
                 return None
-            if self._shard_ended:
+            if self._read_until == math.inf:
                 self._ended.set()
             await self._one_more(until=None)
         if self._windows and not self._windows.holds(self._waiting[0]):

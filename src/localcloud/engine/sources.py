@@ -22,7 +22,7 @@ T = TypeVar("T")
 _HOUR = 3600.0
 _BUFFERED_SECONDS = 0.05
 """An event of a subscription that takes less than this was there before it was asked for."""
-_NONE: tuple[str, Any, Iterator[Any]] = ("", None, iter(()))
+_NO_SUBSCRIPTION: tuple[str, Any, Iterator[Any]] = ("", None, iter(()))
 
 
 def source(rights: FunctionRights, threads: Threads, mapping: Mapping) -> Source:
@@ -163,7 +163,7 @@ class ConsumerSource(KinesisSource):
     def _end_idle(self) -> None:
         """End the subscriptions that no thread reads."""
         for shard_id in list(self._subscriptions):
-            _, stream, _ = self._subscriptions.pop(shard_id, _NONE)
+            _, stream, _ = self._subscriptions.pop(shard_id, _NO_SUBSCRIPTION)
             if stream is not None:
                 stream.close()
 
@@ -176,7 +176,7 @@ class ConsumerSource(KinesisSource):
         return json.dumps(where)
 
     def _next_event(self, client: Any, shard_id: str, iterator: str) -> ReadResult:
-        known, stream, events = self._subscriptions.pop(shard_id, _NONE)
+        known, stream, events = self._subscriptions.pop(shard_id, _NO_SUBSCRIPTION)
         if known != iterator:
             if stream is not None:
                 stream.close()
