@@ -15,7 +15,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from handlers.shared.errors import RetryableError
+from handlers.process_kinesis_records.ingestion import ScoreEvent
+from handlers.shared.errors import PoisonRecordError, RetryableError
 from handlers.shared.lambda_types import BatchResponse, KinesisRecord
 from tests.fakes.invocation import InMemoryParking, ScoreIngestion
 from tests.fakes.records import InMemoryScoreRecords
@@ -26,7 +27,10 @@ STREAM = "arn:aws:kinesis:us-east-1:123456789012:stream/Demo-Stream"
 
 record_ids = st.integers(1, 3)
 scores = st.one_of(st.integers(0, 99), st.integers(0, 99), st.none())
-histories = st.lists(st.tuples(record_ids, st.sampled_from(["ann", "bob"]), scores), min_size=1, max_size=12)
+usernames = st.sampled_from(["ann", "bob", "eve"])
+histories = st.lists(st.tuples(record_ids, usernames, scores), min_size=1, max_size=12)
+REFUSED = "eve"
+"""Whose score events are as they should be, and yet the table never takes one: its index has another type, say."""
 
 Step = tuple[int, str, int | None]
 
@@ -61,11 +65,13 @@ class Deliveries:
         self._mishaps = mishaps
         self._discarded: list[KinesisRecord] = []
         self._turns = Turns(random)
+        self._throttled = 0
+        """How many of the next calls the table throttles, as long as that takes."""
 
     def drain(self, copies: int) -> None:
         """Let copies of the function read the whole stream, interleaved at every put, beside somebody who replays."""
         self._turns.run([self._drain] * copies + [self._replay])
-        self._mishaps = 0
+        self._mishaps = self._throttled = 0
 
     def redrive(self) -> None:
         """Deliver the discarded records, in no order."""
@@ -81,6 +87,9 @@ class Deliveries:
     def before(self, _: object) -> None:
         """What may happen to a call before it is done."""
         self._turns.pause()
+        if self._throttled:
+            self._throttled -= 1
+            raise RetryableError("still throttled")
         self._strike("throttled")
 
     def after(self, _: object) -> None:
@@ -122,6 +131,7 @@ class Deliveries:
 
     def _strike(self, passing: str) -> None:
         if self._mishap():
+            self._throttled = self._random.choice([0, 0, 9])
             raise self._random.choice([RetryableError(passing), CrashError()])
 
     def _mishap(self) -> bool:
@@ -144,7 +154,13 @@ def test_each_item_is_as_its_newest_event_says_whatever_happened_on_the_way(hist
         return ScoreIngestion(records, parking, STREAM, random, seconds).invoke(batch)
 
     deliveries = Deliveries(stream, random, invoke, mishaps=random.randrange(12))
-    records.before, records.after, parking.before = deliveries.before, deliveries.after, deliveries.before
+
+    def before(event: ScoreEvent) -> None:
+        deliveries.before(event)
+        if event.username == REFUSED:
+            raise PoisonRecordError("refused by the table")
+
+    records.before, records.after, parking.before = before, deliveries.after, deliveries.before
 
     deliveries.drain(copies=1 + seed % 2)
     deliveries.redrive()
@@ -156,11 +172,18 @@ def test_each_item_is_as_its_newest_event_says_whatever_happened_on_the_way(hist
             if event.username != "test"
         }
 
-    newest = {record_id: (username, score) for record_id, username, score in history if score is not None}
-    assert of_the_stream() == newest
-    assert {key.rpartition(":")[2] for key in parking.documents} == {
-        f"{first + at}.json" for at, (_, _, score) in enumerate(history) if score is None
+    newest = {
+        record_id: (username, score)
+        for record_id, username, score in history
+        if score is not None and username != REFUSED
     }
+    assert of_the_stream() == newest
+    parked = {int(key.rpartition(":")[2].removesuffix(".json")) - first for key in parking.documents}
+    poison = {at for at, (_, _, score) in enumerate(history) if score is None}
+    # One of the table's refusals that a later event replaces is never put.
+    refused = {at for at, (_, username, _) in enumerate(history) if username == REFUSED} - poison
+    last = {record_id: at for at, (record_id, _, score) in enumerate(history) if score is not None}
+    assert poison | refused & {*last.values()} <= parked <= poison | refused
 
     held = dict(records.items)
     for batch in (stream, stream[::-1], deliveries.cut_anyhow()):

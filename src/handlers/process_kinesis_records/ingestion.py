@@ -140,12 +140,13 @@ class Ingestor:
                 if each:
                     left.append(each)
                 continue
-            outcome.folded += len(each) - 1
             if isinstance(result, bool):
                 outcome.stored += result
                 outcome.outdated += not result
+                outcome.folded += len(each) - 1
                 continue
-            outcome.unfinished.add(each[-1].at)
+            # Not the last alone: should the table refuse it for good next time, the one before it is to be stored.
+            outcome.unfinished.update(found.at for found in each)
             if result is not None:
                 outcome.reasons.add(str(result))
         return left
