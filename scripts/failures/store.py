@@ -44,15 +44,15 @@ class Failure:
     @property
     def function(self) -> str:
         """The physical name of the function that failed; "" when neither document nor key say."""
-        if "function" in self.document:
-            return str(self.document["function"])
+        if said := self._said("function"):
+            return said
         in_key = self.key.split("/")[1] if self.key.startswith(PARKED) else ""
         return invocation_record.function_name(self.document) or in_key
 
     @property
     def reason(self) -> str:
         """Why it is here: according to the function or the last redrive, or else to Lambda's invocation record."""
-        said = str(self.document.get("reason", "")) or invocation_record.reason(self.document)
+        said = self._said("reason") or invocation_record.reason(self.document)
         if self.unreadable:
             return "; ".join(filter(None, (said, f"cannot be read: {self.unreadable}")))
         return said or "The object is neither a parked record nor an invocation record"
@@ -62,6 +62,11 @@ class Failure:
         """When the oldest of its records was written to the stream; None when none says so."""
         moments = [at for record in self.records if (at := _written(record)) is not None]
         return datetime.fromtimestamp(min(moments), UTC) if moments else None
+
+    def _said(self, name: str) -> str:
+        """What the document says under this name; "" for what is no text."""
+        said = self.document.get(name)
+        return said if isinstance(said, str) else ""
 
 
 class FailureBucket:

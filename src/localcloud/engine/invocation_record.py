@@ -148,12 +148,12 @@ def discarded_at(document: Document[str, Any]) -> datetime | None:
 
 
 def read_time(value: Any) -> datetime | None:
-    """Return the moment that ISO 8601 text means, in UTC where it names no zone; None for anything else."""
+    """Return the moment that ISO 8601 text means, in UTC, also where it names no zone; None for anything else."""
     try:
         moment = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (TypeError, ValueError, OverflowError):  # the year 1, east of Greenwich, began before any year
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _event(document: Document[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from handlers.shared.parking import parked_document
+from scripts.failures.failures import as_line
 from scripts.failures.store import Failure, FailureBucket
 
 NAME = "failures"
@@ -148,6 +149,28 @@ def test_the_document_says_which_function_failed_whatever_its_key(store: Store) 
 
     assert failure is not None
     assert failure.function == "AggregateScoresByUser"
+
+
+@pytest.mark.parametrize("nothing", [None, "", 7, ["f"]])
+def test_what_is_no_name_and_no_reason_is_not_shown_as_one(store: Store, nothing: Any) -> None:
+    document = {**json.loads(parked_document("f", RECORD, "why")), "function": nothing, "reason": nothing}
+    store.client.put_object(Bucket=NAME, Key=KEY, Body=json.dumps(document).encode())
+
+    failure = store.read()
+
+    assert failure.function == "AggregateScoresByUser", "as the key says"
+    assert failure.reason == "The object is neither a parked record nor an invocation record"
+
+
+@pytest.mark.parametrize("said", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "yesterday", None, 7])
+def test_a_time_that_cannot_be_told_is_that_of_the_object(store: Store, said: Any) -> None:
+    document = {**json.loads(parked_document("f", RECORD, "why")), "failedAt": said, "timestamp": said}
+    store.client.put_object(Bucket=NAME, Key=KEY, Body=json.dumps(document).encode())
+
+    failure = store.read()
+
+    assert failure.failed_at == failure.modified
+    assert as_line(failure).startswith(f"{failure.modified:%Y-%m-%d %H:%M:%S}  f")
 
 
 def test_discarded_batches_are_listed_after_the_parked_records(store: Store) -> None:
