@@ -30,8 +30,11 @@ class Environment:
         return int(value)
 
     def margin_seconds(self) -> int:
-        """Of an invocation's time, what is kept for calls under way to end: no new one is begun in it."""
-        return self.number("MARGIN_SECONDS", default=5, least=1)
+        """Of an invocation's time, what is kept for calls under way to end: no new one is begun in it.
+
+        At least what one call may take: CONNECT_SECONDS and READ_SECONDS of `handlers.shared.aws`.
+        """
+        return self.number("MARGIN_SECONDS", default=5, least=4)
 
     def metrics_namespace(self) -> str:
         """Where in CloudWatch the function's own metrics are."""

@@ -35,16 +35,16 @@ def test_what_the_functions_share_has_defaults() -> None:
 
 
 def test_what_the_functions_share_can_be_set() -> None:
-    environment = Environment({"MARGIN_SECONDS": "1", "METRICS_NAMESPACE": "Test"})
+    environment = Environment({"MARGIN_SECONDS": "4", "METRICS_NAMESPACE": "Test"})
 
-    assert (environment.margin_seconds(), environment.metrics_namespace()) == (1, "Test")
+    assert (environment.margin_seconds(), environment.metrics_namespace()) == (4, "Test")
     environment.check()
 
 
 def test_there_is_always_a_margin() -> None:
-    environment = Environment({"MARGIN_SECONDS": "0"})
+    environment = Environment({"MARGIN_SECONDS": "3"})
 
     environment.margin_seconds()
 
-    with pytest.raises(SettingsError, match="MARGIN_SECONDS is '0'"):
+    with pytest.raises(SettingsError, match="MARGIN_SECONDS is '3'"):
         environment.check()
