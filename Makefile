@@ -44,6 +44,12 @@ export TF_CLI_CONFIG_FILE :=
 endif
 endif
 
+# A shell that forbids bytecode (images of containers do) would have every command compile all that it imports, for a second or two.
+unexport PYTHONDONTWRITEBYTECODE
+
+# The AWS provider's schema is large: by collecting garbage less often, Terraform needs a fifth less CPU time, for 150 MB.
+export GOGC ?= 400
+
 ##@ Run it
 .PHONY: bootstrap deploy plan drift admit github-stages smoke rollback destroy output env
 bootstrap: $(VENV) terraform-ready ## Prepare an AWS account for a stage (GITHUB=<repository> CONFIRM=<account>; docs/ci.md)

@@ -28,3 +28,19 @@ def test_a_variable_of_the_environment_is_no_option() -> None:
 
 def test_a_flag_of_zero_is_off() -> None:
     assert "--fix" not in dry_run("reconcile", "FIX=0")
+
+
+def test_commands_keep_the_bytecode_of_what_they_import_and_leave_terraform_room_for_garbage() -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "GOGC"))}
+
+    done = subprocess.run(
+        ["make", "--eval", "environment:; @env", "environment"],
+        cwd=ROOT,
+        env=clean | {"PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "PYTHONDONTWRITEBYTECODE" not in done.stdout
+    assert "GOGC=400" in done.stdout.splitlines()
