@@ -64,9 +64,9 @@ SEMANTICS = [
     Semantic(
         "polling: Kinesis 1/s, DynamoDB 4/s",
         DIFFERS,
-        f"{CLOUD}test_an_idle_cloud_invokes_within_a_quarter_of_a_second",
+        f"{ENGINE}test_a_shard_without_records_is_read_as_often_as_in_aws_and_one_that_had_some_more_often",
         (sources.KINESIS, sources.DYNAMODB),
-        "Both are polled every 0.17 s when idle, since a person waits.",
+        "A shard that had records in the last 10 s is polled every 0.17 s, since a person waits.",
     ),
     Semantic(
         "StartingPosition TRIM_HORIZON and AT_TIMESTAMP",

@@ -327,22 +327,6 @@ def test_metrics_are_put_as_aws_puts_them(deployment: Deployment) -> None:
     eventually(lambda: total("IteratorAge", "FunctionName", deployment.name) > 0, "ages are told")
 
 
-def test_an_idle_cloud_invokes_within_a_quarter_of_a_second(deployment: Deployment) -> None:
-    deployment.map(deployment.stream())
-    deployment.put("warm")
-    deployment.await_payloads("warm")
-    latencies = []
-    for round_ in range(10):
-        written = time.time()
-        deployment.put(f"text {round_}")
-        deployment.await_payloads(f"text {round_}")
-        latencies.append(deployment.invocations()[-1]["at"] - written)
-
-    # The poll is 0.17 s and the invocation 0.02 s; what is beyond is a busy machine.
-    assert sorted(latencies)[5] < 0.25, latencies
-    assert max(latencies) < 2, latencies
-
-
 def test_a_killed_engine_loses_nothing(tmp_path: Path) -> None:
     cloud = Cloud(tmp_path)
     try:

@@ -31,6 +31,30 @@ def delivered(simulation: Simulation) -> list[str]:
     return [text for seen in simulation.seen for text in texts(seen.event)]
 
 
+@pytest.mark.parametrize(("service", "a_minute"), [("kinesis", 60), ("dynamodb", 240)])
+def test_a_shard_without_records_is_read_as_often_as_in_aws_and_one_that_had_some_more_often(
+    service: str, a_minute: int
+) -> None:
+    calls: list[float] = []
+
+    async def scenario() -> None:
+        simulation = Simulation(service, {}, accept)
+        simulation.stream.fault = lambda: calls.append(simulation.now() - EPOCH)
+        simulation.start()
+        await asyncio.sleep(100)
+        if service == "kinesis":
+            simulation.stream.put("a", "text")
+        else:
+            simulation.stream.change("INSERT", {"Id": {"S": "a"}}, {})
+        await asyncio.sleep(10)
+
+    run(scenario())
+
+    lists = 7  # every 10 s
+    assert a_minute <= sum(30 < at <= 90 for at in calls) <= a_minute + lists
+    assert sum(at > 101 for at in calls) > 50
+
+
 def test_latest_begins_when_the_mapping_was_made_however_late_the_engine_comes() -> None:
     async def scenario() -> Simulation:
         simulation = Simulation("kinesis", {"StartingPosition": "LATEST"}, accept)

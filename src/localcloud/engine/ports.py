@@ -201,8 +201,9 @@ class Mappings(Protocol):
 class Pace:
     """Seconds between looks at what may have changed.
 
-    AWS polls an idle shard every 1 s (Kinesis) or 0.25 s (DynamoDB) and takes minutes to follow a mapping;
-    here a person waits. What closes a shard has the stream listed at once, whatever `relist` is.
+    AWS takes minutes to follow a mapping; here a person waits. What closes a shard has the stream listed at once,
+    whatever `relist` is. A shard that had records in the last `attention` seconds is read every `idle_shard`; after
+    that as often as in AWS, since each read takes processor time.
     """
 
     idle_shard: float = 0.17
@@ -210,6 +211,7 @@ class Pace:
     failing_stream: float = 1.0
     relist: float = 10.0
     mappings: float = 1.0
+    attention: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,11 @@ from localcloud.engine.progress import Progress
 from localcloud.engine.record import accepts
 from localcloud.engine.tasks import end
 
+_AWS_IDLE = {"kinesis": 1.0, "dynamodb": 0.25}
+"""Seconds between the reads of a shard that has nothing new. Kinesis: once a second,
+https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html. DynamoDB: four times,
+https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html."""
+
 
 class ShardReader:
     """Reads a shard from a position to its end, as fast as its processors deliver."""
@@ -40,6 +45,7 @@ class ShardReader:
         self._progress = progress
         self._last = int(position.after or -1)
         self._since = position.since or 0
+        self._had_records = services.now()
         self._processors = [
             BatchProcessor(services, shard, progress.done, memory) for _ in range(self._mapping.parallelization_factor)
         ]
@@ -94,7 +100,18 @@ class ShardReader:
                     for processor in self._processors:
                         await processor.end()
                     return
-                await asyncio.sleep(0 if page.behind else pace.busy_shard if page.records else pace.idle_shard)
+                await asyncio.sleep(self._pause(page))
+
+    def _pause(self, page: ReadResult) -> float:
+        """Seconds until the next read."""
+        pace, now = self._services.pace, self._services.now()
+        if page.records:
+            self._had_records = now
+            return 0 if page.behind else pace.busy_shard
+        if page.behind:
+            return 0
+        is_quiet = now - self._had_records > pace.attention
+        return max(pace.idle_shard, _AWS_IDLE[self._mapping.service]) if is_quiet else pace.idle_shard
 
     def _note_read(self, number: float) -> None:
         for processor in self._processors:
