@@ -138,7 +138,7 @@ def main(
     dry_run: bool = typer.Option(False, "--dry-run", help="say what would be replayed, and replay nothing"),
     as_json: bool = typer.Option(False, "--json", help="one JSON document a line"),
 ) -> None:
-    """Replay failed records through the function that failed; exits 2 when some still fail or cannot be read."""
+    """Replay failed records through the function that failed; exits 2 when any is left."""
     system = deployed(stage)
     earliest = parse_since(since, datetime.now(UTC)) if since else None
     name = system.function(function)["name"] if function else None
@@ -151,7 +151,7 @@ def main(
     if not as_json:
         summary = ", ".join(f"{outcome} {count}" for outcome, count in counts.items() if count)
         typer.echo(f"Objects: {summary}." if summary else "Nothing has failed.")
-    if not dry_run and (counts[Outcome.FAILING] or counts[Outcome.UNREADABLE]):
+    if not dry_run and any(counts[left] for left in (Outcome.FAILING, Outcome.UNREADABLE, Outcome.SKIPPED)):
         raise typer.Exit(STILL_FAILING)
 
 

@@ -107,6 +107,29 @@ def test_only_the_failures_of_a_function_are_redriven_when_it_is_named(store: St
     assert (code, text) == (0, f"redriven    {key}  records: 1\nObjects: redriven 1.\n")
 
 
+def test_what_failed_in_a_function_that_the_stage_does_not_have_is_left_and_said_to_be(
+    store: Store, command: Command
+) -> None:
+    store.put("parked/Other/2026-11-23/event-9.json", parked_document("Other", record(9), "why"))
+
+    code, text = command(redrive_command, never)
+
+    assert (code, text.splitlines()[-1]) == (2, "Objects: skipped 1.")
+    assert "This stage has no such function" in text
+
+
+def test_a_redrive_that_another_one_overtakes_leaves_nothing(store: Store, command: Command) -> None:
+    key = store.park(1)
+
+    def redriven_elsewhere(records: Sequence[Record]) -> Answer:
+        store.client.delete_object(Bucket=NAME, Key=key)
+        return Answer(len(records), None)
+
+    code, text = command(redrive_command, redriven_elsewhere)
+
+    assert (code, text.splitlines()[-1]) == (0, "Objects: overtaken 1.")
+
+
 def test_what_becomes_of_an_object_is_told_in_a_word() -> None:
     assert sorted(Outcome) == ["failing", "overtaken", "redriven", "skipped", "unreadable"]
 

@@ -113,3 +113,16 @@ def test_a_record_that_is_there_twice_is_failed_where_it_is_first() -> None:
     answer = interpret(b'{"batchItemFailures": [{"itemIdentifier": "2"}]}', None, [record(1), record(2), record(2)])
 
     assert answer.accepted == 1
+
+
+@pytest.mark.parametrize("text", ["\ud800", "ü", "\x00"])
+def test_a_record_with_any_text_is_replayed_as_it_is(text: str) -> None:
+    delivered: list[Any] = []
+
+    def function(records: Sequence[Record]) -> Answer:
+        delivered.extend(json.loads(event(records))["Records"])
+        return Answer(len(records), None)
+
+    strange = {"eventID": "e", "text": text}
+    assert replay([strange], function, 10) == [None]
+    assert delivered == [strange]
