@@ -104,6 +104,11 @@ def test_a_change_of_unknown_age_was_made_at_zero(at: Any) -> None:
     assert parse(stream_record("REMOVE", 1, 5, ApproximateCreationDateTime=at), 0).at == 0
 
 
+@pytest.mark.parametrize("at", [1_795_392_000, 1_795_392_000.5])
+def test_a_change_was_made_when_dynamodb_says_with_a_fraction_or_without(at: float) -> None:
+    assert parse(stream_record("REMOVE", 1, 5, ApproximateCreationDateTime=at), 0).at == at
+
+
 @pytest.mark.parametrize("make", [insert, modify])
 def test_a_well_formed_record_takes_the_fast_path(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(change, "_examine", None)

@@ -9,6 +9,7 @@ from handlers.shared.errors import RetryableError
 from handlers.shared.lambda_types import BatchResponse, LambdaContext
 from handlers.shared.log import BatchLog
 from handlers.shared.response import batch_response
+from tests.unit.conftest import Context
 
 Process = Callable[[list[Any], LambdaContext, BatchLog], BatchResponse]
 
@@ -54,6 +55,15 @@ def test_patience_ends_before_the_invocation_does(context: LambdaContext) -> Non
 
     assert patience.remaining() == context.get_remaining_time_in_millis() / 1000 - 5
     assert patience.call(lambda: "done") == "done"
+
+
+def test_patience_sees_the_invocations_time_pass(context: Context) -> None:
+    patience = batch.patience_of(context, 5)
+    assert patience.remaining() == 55
+
+    context.remaining_ms = 5_000
+
+    assert patience.remaining() == 0
 
 
 def test_tries_are_apart_by_pauses_drawn_at_random(context: LambdaContext, monkeypatch: pytest.MonkeyPatch) -> None:

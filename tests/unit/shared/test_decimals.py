@@ -86,6 +86,16 @@ def test_sums_and_differences_are_exact(one: Decimal, other: Decimal) -> None:
     assert decimals.subtract(decimals.add(one, other), other) == one
 
 
+def test_the_sum_of_ever_so_many_of_the_largest_scores_and_the_smallest_is_exact() -> None:
+    largest, smallest = Decimal("9E+125"), Decimal("1E-130")
+    total = smallest
+
+    for _ in range(1000):
+        total = decimals.add(total, largest)
+
+    assert decimals.subtract(total, smallest) == Decimal("9E+128")
+
+
 @pytest.mark.parametrize("operation", [decimals.add, decimals.subtract])
 def test_what_would_be_rounded_is_an_error_instead(operation: Callable[[Decimal, Decimal], Decimal]) -> None:
     assert operation(Decimal("1E+125"), Decimal("1E-130")) != Decimal("1E+125")

@@ -2,6 +2,7 @@ import json
 from typing import Any
 
 import pytest
+from botocore.parsers import ResponseParserError
 from botocore.stub import Stubber
 
 from handlers.shared import aws
@@ -63,3 +64,15 @@ def test_what_s3_does_not_take_is_not_parked(code: str, error: type[Exception]) 
     with Stubber(client) as stubber, pytest.raises(error, match=code):
         stubber.add_client_error("put_object", code)
         FailureBucket(lambda: client, "failures").park("key", "document")
+
+
+def test_an_answer_that_is_none_of_s3_is_no_reason_to_give_up() -> None:
+    client = aws.client("s3", connections=1)
+
+    def garble(**_: Any) -> None:
+        raise ResponseParserError("no XML")
+
+    client.meta.events.register_first("before-send.s3.PutObject", garble)
+
+    with pytest.raises(RetryableError, match="ResponseParserError"):
+        FailureBucket(lambda: client, "failures").park("key", "{}")

@@ -6,7 +6,9 @@ import pytest
 
 from handlers.aggregate_scores_by_user.change import Change
 from handlers.aggregate_scores_by_user.ledger import Entry, is_stale
-from scripts.reconcile.judgement import Cause, Pair, read_entry
+from handlers.shared import decimals
+from scripts.reconcile.judgement import Cause, Pair, difference, is_correctable, read_entry
+from scripts.reconcile.snapshot import Suspect
 from scripts.reconcile.tables import Item
 from tests.fakes.stream import LABEL, NOW, score_image
 
@@ -28,6 +30,25 @@ def test_a_cause_is_told_in_words() -> None:
         "the total is damaged: an attribute is missing or is not a number",
         "the sum does not fit a DynamoDB number, so the total cannot be corrected",
     ]
+
+
+@pytest.mark.parametrize(
+    ("sum_", "is_right"),
+    [
+        (Decimal("9.99E+125"), True),
+        (Decimal("1E+126"), False),
+        (Decimal("1E-130"), True),
+        (Decimal("1E-131"), False),
+        (Decimal(10**38), True),
+        (Decimal(10**38 + 1), False),
+        (-Decimal(10**38 - 1), True),
+    ],
+)
+def test_a_total_can_be_corrected_to_what_a_dynamodb_number_can_be(sum_: Decimal, is_right: bool) -> None:
+    suspect = Suspect("ann", "0 0", None, f"{decimals.canonical(sum_)} 1", None)
+
+    assert is_correctable(suspect) is is_right
+    assert (difference(suspect).cause is Cause.TOO_LARGE) is not is_right
 
 
 def test_a_test_event_for_a_record_that_holds_no_score_is_orphaned() -> None:

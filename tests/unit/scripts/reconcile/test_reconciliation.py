@@ -394,6 +394,16 @@ def test_a_test_event_for_a_record_that_exists_is_drift_when_it_differs() -> Non
     assert (world.summary.judgement, world.summary.tests) == (Judgement.WRONG, 0)
 
 
+def test_a_change_that_is_on_its_way_to_where_a_test_event_was_is_waited_for() -> None:
+    world = World()
+    world.count_test_event("4", "ann", "5")
+    world.put(4, "ann", "4")
+    world.on_pause = world.count
+
+    assert world.reconcile() == []
+    assert world.pauses == 1
+
+
 @pytest.mark.parametrize(
     ("damage", "says"),
     [

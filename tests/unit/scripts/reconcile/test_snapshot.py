@@ -99,6 +99,21 @@ def test_every_suspect_is_told(snapshot: Snapshot) -> None:
     assert [each.username for each in snapshot.suspects(0)] == names
 
 
+def test_every_suspect_is_told_though_those_before_are_cleared_meanwhile(snapshot: Snapshot) -> None:
+    names = [f"user-{number:03}" for number in range(250)]
+    for scan in "before", "after":
+        snapshot.add_totals(scan, 0, None, [total("1", "1", name) for name in names])
+    snapshot.suspect_everyone()
+    snapshot.measure("entries")
+    told = []
+
+    for each in snapshot.suspects(0):
+        told.append(each.username)
+        snapshot.clear(each.username)
+
+    assert told == names
+
+
 def test_what_was_found_first_of_a_suspect_is_kept(snapshot: Snapshot) -> None:
     first, second = (Finding("ann", None, cause, "1 1", "0 0", False, False) for cause in ("first", "second"))
     for scan in "before", "after":
