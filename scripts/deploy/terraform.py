@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -110,20 +111,44 @@ class Terraform:
         return self._given or Path(self._scratch.name) / "plan"
 
     def init(self, *, read_only: bool = False) -> None:
-        """Prepare the working folder; quiet unless it fails. `read_only` writes nothing outside that folder."""
+        """Prepare the working folder; quiet unless it fails. `read_only` writes nothing outside that folder.
+
+        A folder that is as an earlier `terraform init` left it, for the same configuration, needs no other: each takes
+        seconds, for the most part to compute the checksum of a provider of 700 MB.
+        """
         self._data_dir.mkdir(parents=True, exist_ok=True)
         if self._stage.is_local and not read_only:
             self._forget_stale_lock()
-        code, output = self._captured(
-            "init",
-            "-input=false",
-            "-reconfigure",
+        arguments = [
             f"-backend-config={self._stage.backend_file}",
             f"-backend-config=bucket={self._bucket}",
             f"-backend-config=key={self._root.state_key}",
-        )
+        ]
+        done = self._data_dir / "initialized"
+        if self._has_providers() and done.is_file() and done.read_text() == self._initialized_for(arguments):
+            return
+        done.unlink(missing_ok=True)
+        code, output = self._captured("init", "-input=false", "-reconfigure", *arguments)
         if code != 0:
             raise UserError(f"terraform init failed.\n{output}")
+        done.write_text(self._initialized_for(arguments))  # init may have added to the lock file
+
+    def _has_providers(self) -> bool:
+        """Whether the providers are still where init found them; a mirror or a cache may be gone."""
+        # providers/<host>/<namespace>/<type>/<version>/<platform>, a link to a mirror or to a cache
+        platforms = list(self._data_dir.glob("providers/*/*/*/*/*"))
+        return bool(platforms) and all(platform.is_dir() and any(platform.iterdir()) for platform in platforms)
+
+    def _initialized_for(self, arguments: Sequence[str]) -> str:
+        """Return a digest of all that init goes by."""
+        files = [self._stage.backend_file, self._root.folder / ".terraform.lock.hcl", *self._root.folder.rglob("*.tf")]
+        options = {
+            name: value for name, value in self._environment().items() if name.startswith(("TF_CLI", "TF_PLUGIN"))
+        }
+        digest = sha256(json.dumps([arguments, options], sort_keys=True).encode())
+        for file in sorted(files):
+            digest.update(f"{file} ".encode() + file.read_bytes())
+        return digest.hexdigest()
 
     def plan(
         self,

@@ -13,7 +13,8 @@ import psutil
 import pytest
 from moto import mock_aws
 
-from scripts.deploy.terraform import Terraform
+from scripts.cli import UserError
+from scripts.deploy.terraform import Root, Terraform
 from scripts.stage import ROOT, Stage
 from tests.waiting import eventually
 
@@ -62,6 +63,50 @@ def test_terraform_is_told_its_stage_by_its_own_environment_alone(
     }.items():
         assert seen.get(name) == value, name
     assert dict(os.environ) == before
+
+
+def test_a_folder_is_initialized_once_for_each_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the system's root module consists of does not change here; of a copy of it, a file does."""
+    root = tmp_path / "terraform-root"
+    root.mkdir()
+    for name in ("main.tf", ".terraform.lock.hcl"):
+        (root / name).write_text("")
+    mirror, calls = tmp_path / "mirror", tmp_path / "calls"
+    mirror.mkdir()
+    (mirror / "provider").touch()
+    (tmp_path / "terraform").write_text(
+        f"""#!/bin/sh
+echo "$*" >> {calls}
+mkdir -p $TF_DATA_DIR/providers/host/hashicorp/aws/5.0.0
+ln -sfn {mirror} $TF_DATA_DIR/providers/host/hashicorp/aws/5.0.0/linux_amd64
+[ ! -e {tmp_path}/broken ]
+"""
+    )
+    (tmp_path / "terraform").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    stage = Stage("local", "us-east-1", None, tmp_path / "local")
+
+    def inits(bucket: str = BUCKET) -> int:
+        """How often Terraform is run when a command begins."""
+        before = calls.read_text().count(" init ") if calls.exists() else 0
+        Terraform(stage, bucket, Root(root, "local", "key", tmp_path / "none.tfvars")).init(read_only=True)
+        return calls.read_text().count(" init ") - before
+
+    assert [inits(), inits()] == [1, 0]
+    assert [inits("another"), inits("another")] == [1, 0]
+    (root / "main.tf").write_text("# another module")
+    assert [inits("another"), inits("another")] == [1, 0]
+    monkeypatch.setenv("TF_CLI_ARGS_init", "-upgrade")
+    assert [inits("another"), inits("another")] == [1, 0]
+    (mirror / "provider").unlink()
+    assert [inits("another"), inits("another")] == [1, 1]
+    (mirror / "provider").touch()
+    assert inits("another") == 0
+    (tmp_path / "broken").touch()
+    with pytest.raises(UserError, match="terraform init failed"):
+        inits()
+    (tmp_path / "broken").unlink()
+    assert inits("another") == 1, "a failed one may have left anything"
 
 
 @pytest.fixture

@@ -123,7 +123,7 @@ def test_a_redrive_that_another_one_overtakes_leaves_nothing(store: Store, comma
 
     def redriven_elsewhere(records: Sequence[Record]) -> Answer:
         store.client.delete_object(Bucket=NAME, Key=key)
-        return Answer(len(records), None)
+        return Answer(len(records), "")
 
     code, text = command(redrive_command, redriven_elsewhere)
 

@@ -45,7 +45,7 @@ def test_a_cause_is_told_in_words() -> None:
     ],
 )
 def test_a_total_can_be_corrected_to_what_a_dynamodb_number_can_be(sum_: Decimal, is_right: bool) -> None:
-    suspect = Suspect("ann", "0 0", None, f"{decimals.canonical(sum_)} 1", None)
+    suspect = Suspect("ann", "0 0", {}, f"{decimals.canonical(sum_)} 1", None)
 
     assert is_correctable(suspect) is is_right
     assert (difference(suspect).cause is Cause.TOO_LARGE) is not is_right
