@@ -94,6 +94,8 @@ class Snapshot:
         if self._number("PRAGMA user_version") != _USABLE:
             self._db.executescript("".join(f"DROP TABLE IF EXISTS {table};" for table in _SCANNED))
         self._db.executescript(f"{_SCHEMA} PRAGMA user_version = {_USABLE}")
+        self.is_resumed = self._count("progress") > 0
+        """Whether an interrupted run has read a part of it, up to a day ago."""
 
     def use_up(self) -> None:
         """Repairs begin: what was read before them must not be set against what is read after an interrupt."""
@@ -220,19 +222,25 @@ class Snapshot:
         )
 
     def look_again(self) -> None:
-        """Make room for another scan of the ledger, and of the totals before and after it."""
+        """Make room for another scan of the ledger, and of the totals before and after it.
+
+        What was read of the ledger first goes, too: a run that is interrupted from here on reads it anew, after the
+        totals that are to be those before it.
+        """
         with self._lock, self._db:
             self._db.execute("BEGIN")
-            for scan in ("before", "recount", "after"):
+            for scan in ("before", "entries", "recount", "after"):
                 self._db.execute(f"DELETE FROM {scan}")  # noqa: S608
                 self._db.execute("DELETE FROM progress WHERE scan = ?", (scan,))
 
-    def measure(self, entries: str) -> None:
+    def measure(self, entries: str, *, at_either_time: bool = True) -> None:
         """Set every suspect's total, as read before and after the entries were, against their sum.
 
-        One whose total was the sum at either time is cleared, unless it is accused. A measure is steady when the
-        total, the sum, and the version of each entry are what they were in the last one.
+        One whose total was the sum at either time, or at both, is cleared, unless it is accused. A measure is steady
+        when the total, the sum, and the version of each entry are what they were in the last one.
         """
+        total = "iif(now.sum = now.earlier, now.sum, now.total)" if at_either_time else "now.total"
+        cleared = "total = sum" if at_either_time else "total = sum AND measure IS NOT NULL"
         with self._lock, self._db:
             self._db.execute("BEGIN")
             self._db.execute("DELETE FROM sums")
@@ -247,14 +255,14 @@ class Snapshot:
                         LEFT JOIN sums USING (username)
                 )
                 UPDATE suspects SET
-                    total = iif(now.sum = now.earlier, now.sum, now.total), item = now.item, sum = now.sum,
+                    total = {total}, item = now.item, sum = now.sum,
                     steady = iif(measure IS now.total || '|' || now.sum || '|' || mark AND now.earlier = now.total,
                         steady + 1, 0),
                     measure = iif(now.earlier = now.total, now.total || '|' || now.sum || '|' || mark, NULL)
                 FROM now WHERE now.username = suspects.username
                 """  # noqa: S608
             )
-            self._db.execute("DELETE FROM suspects WHERE total = sum AND finding IS NULL")
+            self._db.execute(f"DELETE FROM suspects WHERE {cleared} AND finding IS NULL")  # noqa: S608
 
     def _sums(self, entries: str) -> Iterator[tuple[str, str, str]]:
         """By user, the sum of the entries, and a mark that tells sets of their versions apart.

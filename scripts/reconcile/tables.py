@@ -1,7 +1,8 @@
 """The three tables as reconcile reads and repairs them: GameScoreRecords, GameScoreLedger and GameScoresByUser."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -171,7 +172,8 @@ class DynamoDBScoreTables:
         if _done(write):
             return True
         # botocore, too, sends a request again whose answer was lost.
-        found = self._client.get_item(TableName=self._names[Table.TOTALS], Key=key, ConsistentRead=True)
+        with _classified():
+            found = self._client.get_item(TableName=self._names[Table.TOTALS], Key=key, ConsistentRead=True)
         return found.get("Item", {}).get("Correction") == {"S": correction}
 
     def mend(self, record_id: str, was: Item, entry: Entry, /) -> bool:
@@ -200,17 +202,27 @@ def _unchanged(was: Item, attributes: Sequence[str]) -> tuple[str, Item]:
     return " AND ".join(conditions), {f":{name}": was[name] for name in present}
 
 
-def _done(write: Callable[[], object]) -> bool:
-    """Write on a condition; return whether it held. Raises RetryableError, or what botocore raises."""
+@contextmanager
+def _classified() -> Iterator[None]:
+    """Raise RetryableError for what may be tried again; leave anything else as botocore raised it."""
     try:
-        write()
+        yield
     except aws.AWS_ERRORS as error:
-        if isinstance(error, ClientError) and error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-            return False
         classified = aws.classify(error)
         if isinstance(classified, RetryableError):
             raise classified from error
         raise
+
+
+def _done(write: Callable[[], object]) -> bool:
+    """Write on a condition; return whether it held. Raises RetryableError, or what botocore raises."""
+    with _classified():
+        try:
+            write()
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+                return False
+            raise
     return True
 
 

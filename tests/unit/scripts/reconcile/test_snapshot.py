@@ -143,6 +143,18 @@ def test_every_finding_is_told_in_order(snapshot: Snapshot) -> None:
     assert list(snapshot.findings()) == found
 
 
+def test_what_was_seen_last_of_a_doubted_record_is_what_was_found(snapshot: Snapshot) -> None:
+    first, last = (Finding("ann", "1", "cause", present, "2", False, False) for present in ("0", "1"))
+    snapshot.add_records("records", 0, None, [record("1", "ann", "2")])
+    snapshot.find_doubts()
+
+    for finding in first, last:
+        snapshot.see("1", finding.present, [finding], 0)
+    snapshot.conclude("1", sound=False)
+
+    assert list(snapshot.findings()) == [last]
+
+
 def test_a_doubt_that_ends_before_a_look_has_found_nothing(snapshot: Snapshot) -> None:
     snapshot.add_records("records", 0, None, [record("1", "ann", "1")])
     snapshot.find_doubts()

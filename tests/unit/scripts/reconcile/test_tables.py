@@ -141,6 +141,14 @@ def test_a_write_that_another_is_in_the_way_of_may_be_repeated(code: str, dynamo
         dynamodb.tables.mend("1", {}, Entry("v", None, Decimal(0)))
 
 
+def test_whether_a_correction_was_done_may_be_asked_again(dynamodb: DynamoDB) -> None:
+    dynamodb.stubber.add_client_error("update_item", "ConditionalCheckFailedException", http_status_code=400)
+    dynamodb.stubber.add_client_error("get_item", "ThrottlingException", http_status_code=400)
+
+    with pytest.raises(RetryableError, match="ThrottlingException"):
+        dynamodb.tables.correct("ann", {}, "2", 3, "mine")
+
+
 def test_tables_go_by_their_names_in_the_lab() -> None:
     assert sorted(Table) == ["GameScoreLedger", "GameScoreRecords", "GameScoresByUser"]
 
