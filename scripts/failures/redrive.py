@@ -35,7 +35,7 @@ class Outcome(StrEnum):
     REDRIVEN = "redriven"
     FAILING = "failing"
     OVERTAKEN = "overtaken"
-    """Somebody else, another redrive say, has changed it meanwhile: it is as they left it."""
+    """Somebody else, another redrive say, has dealt with it meanwhile: it is as they left it."""
     UNREADABLE = "unreadable"
     """Its records cannot be read, so nothing was replayed."""
     SKIPPED = "skipped"
@@ -78,17 +78,20 @@ def redrive(group: Sequence[Failure], bucket: Bucket, target: Target) -> Iterato
 
 
 def _conclude(failure: Failure, left: list[tuple[Record, str]], bucket: Bucket) -> Result:
-    if left:
-        reason = "; ".join(sorted({reason for _, reason in left}))
-        kept = bucket.keep(failure, [record for record, _ in left], reason)
-        return Result(failure, Outcome.FAILING if kept else Outcome.OVERTAKEN, reason)
+    reason = "; ".join(sorted({reason for _, reason in left}))
     latest = bucket.latest(failure)
-    # A function reports a record that it parks as done: then the object is a new one, and the record fails still.
-    if latest is not None and latest is not failure:
+    if latest is None:
+        return Result(failure, Outcome.OVERTAKEN, reason)
+    # A function that parks a record again makes the object a new one, whether it then reports the record as done, or
+    # not, as the invocation failed at another: the record fails still, for the reason that the new object has.
+    if latest is not failure:
         if not latest.unreadable and latest.failed_at > failure.failed_at:
             # The function cannot know when the record first failed: it may not read the bucket.
             bucket.keep(replace(latest, failed_at=failure.failed_at), latest.records, latest.reason)
         return Result(failure, Outcome.FAILING, latest.reason)
+    if left:
+        kept = bucket.keep(failure, [record for record, _ in left], reason)
+        return Result(failure, Outcome.FAILING if kept else Outcome.OVERTAKEN, reason)
     return Result(failure, Outcome.REDRIVEN if bucket.set_aside(failure) else Outcome.OVERTAKEN, "")
 
 

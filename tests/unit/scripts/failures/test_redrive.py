@@ -393,14 +393,34 @@ def test_what_another_redrive_has_kept_meanwhile_is_not_written_again(store: Sto
     assert (store.failure().version, store.failure().failed_at) == (kept[0].version, failure.failed_at)
 
 
-def test_an_object_that_has_changed_is_not_overwritten(store: Store) -> None:
-    key = store.park(1)
+@pytest.mark.parametrize("reason", ["Score is missing", "Username is missing"])
+def test_a_record_that_is_parked_again_by_an_invocation_that_fails_keeps_its_time_and_its_reason(
+    store: Store, reason: str
+) -> None:
+    store.park(1)
+    failed_at = store.failure().failed_at - timedelta(days=1)
+    assert store.bucket.keep(replace(store.failure(), failed_at=failed_at), [record(1)], "Score is missing")
 
-    def be_overtaken(records: Sequence[Record]) -> Answer:
-        store.put(key, parked_document(FUNCTION, record(1), "newer"))
+    def park_again_and_time_out(records: Sequence[Record]) -> Answer:
+        store.park(1, reason)
         return fail(records)
 
-    assert [result.outcome for result in store.redrive(be_overtaken)] == [Outcome.OVERTAKEN]
+    assert outcomes(store.redrive(park_again_and_time_out)) == [(Outcome.FAILING, reason)]
+    assert (store.failure().reason, store.failure().failed_at) == (reason, failed_at)
+
+
+def test_an_object_that_has_changed_is_not_overwritten(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = store.park(1)
+    latest = store.bucket.latest
+
+    def look_and_be_overtaken(failure: Failure) -> Failure | None:
+        seen = latest(failure)
+        store.put(key, parked_document(FUNCTION, record(1), "newer"))
+        return seen
+
+    monkeypatch.setattr(store.bucket, "latest", look_and_be_overtaken)
+
+    assert [result.outcome for result in store.redrive(fail)] == [Outcome.OVERTAKEN]
     assert [failure.reason for failure in store.failures()] == ["newer"]
 
 
