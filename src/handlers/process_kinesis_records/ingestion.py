@@ -95,13 +95,15 @@ class Ingestor:
         """
         outcome = Outcome()
         events: dict[Decimal, list[_Found]] = {}
+        poison: dict[int, str] = {}
         for index, fields in found.items():
             try:
                 event = parse(fields, position(batch[index], self.stream_arn))
             except PoisonRecordError as error:
-                self._park(batch[index], index, str(error), patience, outcome)
+                poison[index] = str(error)
                 continue
             events.setdefault(event.record_id, []).append(_Found(event.position, index, event))
+        self._park(batch, poison, patience, outcome)
         todo = list(events.values())
         for each in todo:
             each.sort()
@@ -133,10 +135,10 @@ class Ingestor:
                 return error
 
         left: list[list[_Found]] = []
+        poison: dict[int, str] = {}
         for each, result in zip(todo, self.workers.map(put, [each[-1].event for each in todo]), strict=True):
             if isinstance(result, PoisonRecordError):
-                poison = each.pop()
-                self._park(batch[poison.at], poison.at, str(result), patience, outcome)
+                poison[each.pop().at] = str(result)
                 if each:
                     left.append(each)
                 continue
@@ -149,17 +151,26 @@ class Ingestor:
             outcome.unfinished.update(found.at for found in each)
             if result is not None:
                 outcome.reasons.add(str(result))
+        self._park(batch, poison, patience, outcome)
         return left
 
-    def _park(self, record: KinesisRecord, index: int, reason: str, patience: Patience, outcome: Outcome) -> None:
-        outcome.poison[reason] += 1
-        arrived = event_time(record["kinesis"].get("approximateArrivalTimestamp"))
-        failure = park(self.parking, self.function_name, record, reason, arrived, patience)
-        if failure is None:
-            outcome.parked += 1
-        else:
-            outcome.unfinished.add(index)
-            outcome.reasons.add(failure)
+    def _park(
+        self, batch: Sequence[KinesisRecord], poison: Mapping[int, str], patience: Patience, outcome: Outcome
+    ) -> None:
+        """Park the events at these indexes of the batch, for these reasons."""
+
+        def parked(index: int) -> str | None:
+            record = batch[index]
+            arrived = event_time(record["kinesis"].get("approximateArrivalTimestamp"))
+            return park(self.parking, self.function_name, record, poison[index], arrived, patience)
+
+        for index, failure in zip(poison, self.workers.map(parked, list(poison)), strict=True):
+            outcome.poison[poison[index]] += 1
+            if failure is None:
+                outcome.parked += 1
+            else:
+                outcome.unfinished.add(index)
+                outcome.reasons.add(failure)
 
 
 def parse(fields: Fields, position: str) -> ScoreEvent:

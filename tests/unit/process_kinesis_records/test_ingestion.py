@@ -4,6 +4,7 @@ import base64
 import json
 from decimal import Decimal
 from random import Random
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from handlers.process_kinesis_records.payload import score_fields
 from handlers.shared.errors import PoisonRecordError, RefusedError, RetryableError
 from handlers.shared.lambda_types import KinesisRecord
 from handlers.shared.retrying import Patience
+from handlers.shared.workers import Threads, Workers
 from tests.fakes.invocation import InMemoryParking, ShuffledWorkers
 from tests.fakes.records import InMemoryScoreRecords
 from tests.property.strategies import nested
@@ -46,11 +48,11 @@ def kinesis_record(payload: str, sequence_number: str, arn: str = STREAM) -> Kin
 class Batch:
     """ProcessKinesisRecords' stores, and a way to deliver payloads to them."""
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, workers: Workers | None = None) -> None:
         self.records = InMemoryScoreRecords()
         self.parking = InMemoryParking()
         self.pauses: list[float] = []
-        self._ingestor = Ingestor(self.records, self.parking, ShuffledWorkers(Random(seed)), "F", STREAM)
+        self._ingestor = Ingestor(self.records, self.parking, workers or ShuffledWorkers(Random(seed)), "F", STREAM)
 
     def deliver(self, *payloads: str, first: int = 0) -> Outcome:
         """Deliver payloads whose sequence numbers follow each other."""
@@ -157,6 +159,7 @@ def test_a_record_without_a_sequence_number_is_a_test_event(sequence_number: Any
 
     assert position(record, STREAM) == "#"
     assert position({}, STREAM) == "#"
+    assert position({"kinesis": {"sequenceNumber": "7"}}, STREAM) == "#001:7", "it does not say from which stream"
 
 
 def test_the_streams_name_in_another_account_is_another_stream() -> None:
@@ -307,6 +310,21 @@ def test_a_score_event_that_is_wrong_is_parked_with_its_whole_record_and_the_res
     assert base64.b64decode(parked["payload"]["Records"][0]["kinesis"]["data"]).decode() == payload
     assert batch.records.items.keys() == {Decimal(8)}
     assert (outcome.parked, outcome.poison, outcome.unfinished) == (1, {reason: 1}, set())
+
+
+def test_poison_is_parked_several_records_at_a_time() -> None:
+    """One at a time, thousands would take longer than the invocation may."""
+    batch = Batch(workers=Threads(4))
+    together = Barrier(4, timeout=10)
+
+    def wait(_: str) -> None:
+        together.wait()
+
+    batch.parking.before = wait
+
+    outcome = batch.deliver(*[score(7, score="x")] * 4)
+
+    assert (outcome.parked, outcome.unfinished) == (4, set())
 
 
 def test_what_cannot_be_parked_is_unfinished() -> None:
