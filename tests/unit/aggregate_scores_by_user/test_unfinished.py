@@ -7,11 +7,14 @@ from random import Random
 
 import pytest
 
-from handlers.aggregate_scores_by_user.ledger import Entry, Transaction
+from handlers.aggregate_scores_by_user import change
+from handlers.aggregate_scores_by_user.counting import count
+from handlers.aggregate_scores_by_user.ledger import Entry, Transaction, UncountableError, plan
 from handlers.shared.errors import RefusedError, RetryableError
-from tests.fakes.invocation import Function, InMemoryParking
+from handlers.shared.retrying import Patience
+from tests.fakes.invocation import Function, InMemoryParking, ShuffledWorkers
 from tests.fakes.ledger import InMemoryLedger
-from tests.fakes.stream import insert, modify, remove, stream_record
+from tests.fakes.stream import TABLE_ARN, insert, modify, remove, stream_record
 from tests.unit.aggregate_scores_by_user.conftest import DONE, failed, failing, of
 
 
@@ -196,3 +199,31 @@ def test_a_ledger_that_cannot_be_read_is_reported_and_nothing_is_begun(
 
     assert ledger.totals == {}
     assert "AccessDeniedException" in function.log.getvalue()
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_every_change_is_counted_known_or_unfinished_whichever_transaction_is_refused(seed: int) -> None:
+    random, ledger = Random(seed), InMemoryLedger()
+    usernames = [f"user-{number}" for number in range(random.choice([2, 3, 40]))]
+    make = [insert] if seed % 2 else [insert, modify]
+    records = [random.choice(make)(number, number, random.choice(usernames), "1") for number in range(1, 501)]
+    changes = [change.parse(record, position, TABLE_ARN) for position, record in enumerate(records)]
+    workers, patience = ShuffledWorkers(random), Patience(lambda: 1.0, lambda _: None, random.random)
+    count(random.sample(changes, random.choice([0, 50])), ledger, workers, patience, 0)  # the last delivery got so far
+    ledger.before = failing(RefusedError("AccessDenied"), of(random.choice(usernames)))
+    outcome = count(changes, ledger, workers, patience, 0)
+
+    unfinished = {each.position for each in outcome.unfinished}
+    assert unfinished >= {each.position for each in changes if each.record_id not in ledger.entries}
+    assert len(outcome.unfinished) == len(unfinished) == len(changes) - outcome.applied - outcome.duplicates
+
+
+def test_an_error_of_a_user_blames_who_moves_a_score_to_or_from_the_user() -> None:
+    moved = change.parse(modify(1, 2, "ann", "1"), 0, TABLE_ARN)
+    task = plan(moved, Entry("", "bob", Decimal(1)))
+
+    assert [UncountableError("", usernames=[name]).blames(task) for name in ("ann", "bob", "cid")] == [
+        True,
+        True,
+        False,
+    ]

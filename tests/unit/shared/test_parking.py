@@ -48,6 +48,11 @@ def test_a_time_that_is_none_leaves_a_record_undated(value: object) -> None:
     assert parked_key("Function", {"eventID": "1"}, event_time(value)) == "parked/Function/undated/1.json"
 
 
+@pytest.mark.parametrize("value", [0, 1_795_392_000, 1_795_392_000.5])
+def test_a_time_has_a_fraction_or_none(value: float) -> None:
+    assert event_time(value) == value
+
+
 def test_a_document_is_stored_as_json() -> None:
     client = aws.client("s3", connections=1)
 
