@@ -144,7 +144,7 @@ slowest: $(DEV) ## Write the slowest tests of the last make test into CONTRIBUTI
 	@$(RUN) scripts slowest
 
 test-unit: $(DEV) ## Run the tests that need neither network nor Terraform
-	@.venv/bin/pytest tests/unit $(ARGS)
+	@.venv/bin/pytest tests/unit -n auto $(ARGS)
 
 test-terraform: terraform-init package ## Test the modules, against a mocked provider
 	@TF_DATA_DIR=$(CHECK_DATA_DIR) terraform -chdir=terraform test $(if $(MAKE_TERMOUT),,-no-color)

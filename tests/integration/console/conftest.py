@@ -135,7 +135,7 @@ def served(app_of: Callable[[int], Flask], port: int = 0) -> Iterator[str]:
     port = port or free_port()
     # Waitress, which serves the real one, cannot be stopped from outside its thread.
     server = make_server("127.0.0.1", port, app_of(port), threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{port}/"

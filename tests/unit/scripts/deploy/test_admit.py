@@ -57,7 +57,7 @@ def github(
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
         yield GitHub(f"http://127.0.0.1:{server.server_port}", "octo/scores", user)
