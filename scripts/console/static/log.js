@@ -6,9 +6,12 @@ import { poll } from "./poll.js";
 
 const FIRST_MS = 10 * 60_000;
 const LATE_MS = 10_000; // a line may arrive after younger ones
+const OFTEN_S = 2, SELDOM_S = 5;
+const QUIET_MS = 30_000; // without a new line, after which one looks less often
 const LINES = 300;
 
 let since = 0; // in ms; 0 before the first look
+let hadLines = Date.now(); // when a look last brought one, or was the first
 /** @type {{from: number, until: number, isCut: boolean}} what the shown lines are of; cut: older ones are left out */
 let span = { from: 0, until: 0, isCut: false };
 /** @type {Map<string, number>} how often each line of the last look was in it */
@@ -42,6 +45,7 @@ async function look(signal) {
   const log = byId("log"), found = fresh(lines);
   // Of the lines between those that are shown and those that were found, some are not known.
   const isApart = !complete && found.length === lines.length;
+  if (isFirst || found.length) hadLines = began;
   if (isFirst || isApart) log.replaceChildren();
   if (isFirst) span = { from, until: began, isCut: false };
   log.prepend(...found.reverse().map(lineOf));
@@ -80,7 +84,7 @@ let once = false;
 let typing = 0;
 
 const loop = poll({
-  seconds: 2,
+  seconds: () => (Date.now() - hadLines > QUIET_MS ? SELDOM_S : OFTEN_S),
   wanted: () => isOpen("functions") && chosenFunction() !== "" && (once || byId("log-follow").checked),
   work: look,
   failed: (error) => error && say(byId("log-note"), error.message),
