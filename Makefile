@@ -44,7 +44,7 @@ export TF_CLI_CONFIG_FILE :=
 endif
 endif
 
-# A shell that forbids bytecode (images of containers do) would have every command compile all that it imports, for a second or two.
+# Where a shell forbids bytecode, as images of containers do, every command would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
 # The AWS provider's schema is large: by collecting garbage less often, Terraform needs a fifth less CPU time, for 150 MB.

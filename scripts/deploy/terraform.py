@@ -146,7 +146,7 @@ class Terraform:
             name: value for name, value in self._environment().items() if name.startswith(("TF_CLI", "TF_PLUGIN"))
         }
         digest = sha256(json.dumps([arguments, options], sort_keys=True).encode())
-        for file in sorted(files):
+        for file in sorted(file for file in files if file.is_file()):
             digest.update(f"{file} ".encode() + file.read_bytes())
         return digest.hexdigest()
 
