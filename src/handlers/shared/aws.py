@@ -25,7 +25,11 @@ from handlers.shared.errors import RefusedError, RetryableError
 from handlers.shared.log import BatchLog
 
 CONNECT_SECONDS, READ_SECONDS = 1.0, 3.0
-"""How long a call may take; both together must fit into the margin that a function keeps."""
+"""How long a call waits for a connection to one address, and for the next bytes of an answer.
+
+Both together must fit into the margin that a function keeps. They do not bound what botocore does not: the lookup of a
+name, several addresses that are silent one after the other, and an answer that drips in. An invocation that such a call
+outlasts times out, and its batch is delivered again: late, but nothing is lost or counted twice."""
 
 AwsError = ClientError | BotoCoreError | ResponseParserError
 """Everything that a client raises."""

@@ -32,7 +32,7 @@ class Environment:
     def margin_seconds(self) -> int:
         """Of an invocation's time, what is kept for calls under way to end: no new one is begun in it.
 
-        At least what one call may take: CONNECT_SECONDS and READ_SECONDS of `handlers.shared.aws`.
+        At least CONNECT_SECONDS and READ_SECONDS of `handlers.shared.aws`, which say what that covers.
         """
         return self.number("MARGIN_SECONDS", default=5, least=4)
 
