@@ -30,7 +30,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 CODE = "#code="
 DESKTOP = {"width": 1280, "height": 900}
 
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)  # a busy machine takes long to start a console and to draw its page
 
 
 class Console:
