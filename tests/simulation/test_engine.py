@@ -31,14 +31,18 @@ def delivered(simulation: Simulation) -> list[str]:
     return [text for seen in simulation.seen for text in texts(seen.event)]
 
 
-@pytest.mark.parametrize(("service", "a_minute"), [("kinesis", 60), ("dynamodb", 240)])
+@pytest.mark.parametrize(
+    ("service", "consumer", "a_minute"), [("kinesis", "", 60), ("kinesis", "/consumer/c:1", 353), ("dynamodb", "", 240)]
+)
 def test_a_shard_without_records_is_read_as_often_as_in_aws_and_one_that_had_some_more_often(
-    service: str, a_minute: int
+    service: str, consumer: str, a_minute: int
 ) -> None:
+    """A subscription waits for the next event by itself, so a pause behind it would only be late."""
     calls: list[float] = []
 
     async def scenario() -> None:
         simulation = Simulation(service, {}, accept)
+        simulation.stream.arn += consumer
         simulation.stream.fault = lambda: calls.append(simulation.now() - EPOCH)
         simulation.start()
         await asyncio.sleep(100)

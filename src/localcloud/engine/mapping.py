@@ -42,6 +42,11 @@ class Mapping:
         return self.source_arn.split(":")[2]
 
     @property
+    def is_subscribed(self) -> bool:
+        """Whether the stream pushes its records to a consumer of enhanced fan-out; else it is polled."""
+        return "/consumer/" in self.source_arn
+
+    @property
     def function_name(self) -> str:
         """The function's name without account or qualifier, as its metrics carry it."""
         return self.function_arn.split(":")[6]

@@ -110,8 +110,7 @@ class ShardReader:
             return 0 if page.behind else pace.busy_shard
         if page.behind:
             return 0
-        # A subscription is no poll: it waits for the next event by itself.
-        is_quiet = now - self._had_records > pace.attention and "/consumer/" not in self._mapping.source_arn
+        is_quiet = now - self._had_records > pace.attention and not self._mapping.is_subscribed
         return max(pace.idle_shard, _AWS_IDLE[self._mapping.service]) if is_quiet else pace.idle_shard
 
     def _note_read(self, number: float) -> None:

@@ -27,7 +27,7 @@ _NO_SUBSCRIPTION: tuple[str, Any, Iterator[Any]] = ("", None, iter(()))
 
 def source(rights: FunctionRights, threads: Threads, mapping: Mapping) -> Source:
     """The mapping's stream."""
-    if "/consumer/" in mapping.source_arn:
+    if mapping.is_subscribed:
         return ConsumerSource(rights, threads, mapping)
     kinds = {"kinesis": KinesisSource, "dynamodb": DynamoDBSource}
     return kinds[mapping.service](rights, threads, mapping)

@@ -1,5 +1,6 @@
 import pytest
 
+from handlers.shared import aws
 from handlers.shared.environment import Environment, SettingsError
 
 
@@ -41,7 +42,8 @@ def test_what_the_functions_share_can_be_set() -> None:
     environment.check()
 
 
-def test_there_is_always_a_margin() -> None:
+def test_there_is_always_a_margin_that_a_call_fits_into() -> None:
+    assert aws.CONNECT_SECONDS + aws.READ_SECONDS == 4
     environment = Environment({"MARGIN_SECONDS": "3"})
 
     environment.margin_seconds()
