@@ -11,11 +11,7 @@ from scripts.reconcile.judgement import Cause, Pair, difference, is_correctable,
 from scripts.reconcile.snapshot import Suspect
 from scripts.reconcile.tables import Item
 from tests.fakes.stream import LABEL, NOW, score_image
-
-ZEROS = "0" * 40
-
-
-OLD_VERSION = f"2025-01-01T00:00:00.000#{9:040}"
+from tests.unit.scripts.reconcile.conftest import OLD_VERSION, ZEROS
 
 
 def test_a_cause_is_told_in_words() -> None:
