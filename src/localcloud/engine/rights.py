@@ -46,7 +46,7 @@ class FunctionRights:
         botocore_session = get_session()
         botocore_session.register_component("credential_provider", CredentialResolver([_Provider(self._caller)]))
         self._session = boto3.Session(botocore_session=botocore_session, region_name=session.region_name)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # whoever has it may look up a role
         self._roles: dict[str, tuple[str, float]] = {}
         self._assumed: dict[tuple[str, str], tuple[ReadOnlyCredentials, float]] = {}
         self._clients: dict[Service, Any] = {}
@@ -75,12 +75,13 @@ class FunctionRights:
 
     def role(self, function_arn: str) -> str:
         """The ARN of the function's execution role."""
-        role, until = self._roles.get(function_arn, ("", 0))
-        if until < time.monotonic():
-            role = self._lambda.get_function_configuration(FunctionName=function_arn)["Role"]
-            _forget_expired(self._roles)
-            self._roles[function_arn] = role, time.monotonic() + self._ROLE_SECONDS
-        return role
+        with self._lock:
+            role, until = self._roles.get(function_arn, ("", 0))
+            if until < time.monotonic():
+                role = self._lambda.get_function_configuration(FunctionName=function_arn)["Role"]
+                _forget_expired(self._roles)
+                self._roles[function_arn] = role, time.monotonic() + self._ROLE_SECONDS
+            return role
 
     def _assume(self, role: str, name: str) -> ReadOnlyCredentials:
         known, until = self._assumed.get((role, name), (None, 0))
@@ -129,9 +130,8 @@ class _Provider(CredentialProvider):
 
 def _forget_expired(cache: dict[Any, tuple[Any, float]]) -> None:
     now = time.monotonic()
-    for key, (_, until) in list(cache.items()):  # other threads add and remove entries meanwhile
-        if until < now:
-            cache.pop(key, None)
+    for key in [key for key, (_, until) in cache.items() if until < now]:
+        del cache[key]
 
 
 def _name(function_arn: str) -> str:

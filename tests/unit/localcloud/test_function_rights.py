@@ -1,5 +1,6 @@
 """The rights of functions are looked up by many threads at once."""
 
+import gc
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
@@ -30,13 +31,20 @@ class Rights(FunctionRights):
 def test_roles_expire_while_other_threads_look_them_up() -> None:
     rights = Rights(cast(boto3.Session, Session()), 1)
     names = [f"function {number}" for number in range(10_000)]
-    interval = sys.getswitchinterval()
+    interval, threshold = sys.getswitchinterval(), gc.get_threshold()
 
+    def collected(*_: object) -> None:
+        """Another thread may run wherever the collector calls Python, which is wherever something is made."""
+
+    gc.callbacks.append(collected)
+    gc.set_threshold(20)
     sys.setswitchinterval(1e-6)
     try:
         with ThreadPoolExecutor(8) as threads:
             roles = list(threads.map(rights.role, names))
     finally:
         sys.setswitchinterval(interval)
+        gc.set_threshold(*threshold)
+        gc.callbacks.remove(collected)
 
     assert roles == [f"role of {name}" for name in names]
